@@ -1,0 +1,1 @@
+//! The doors: Platform API, git over HTTP and SSH.

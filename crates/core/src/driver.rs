@@ -1,0 +1,89 @@
+//! The port through which the control plane runs things. `windlass-runtime` implements it on
+//! this machine; a Kubernetes driver and the simulated one of the tests stand behind it too.
+//!
+//! Nothing here assumes one machine, except that builds mount host directories.
+
+use crate::ids::InstanceId;
+use crate::instance::{ExitStatus, InstanceSpec, ObservedInstance, TerminalSize};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+
+#[async_trait]
+pub trait Driver: Send + Sync + 'static {
+    /// Starts an instance whose output goes to a log; returns once its process has been
+    /// executed (not once it is healthy). Starting an identifier that runs already is no error
+    /// and starts nothing.
+    async fn start(&self, spec: InstanceSpec) -> Result<ObservedInstance, DriverError>;
+
+    /// Starts an instance with [`crate::instance::Output::Attached`]. Dropping what is returned
+    /// kills the instance.
+    async fn start_attached(&self, spec: InstanceSpec) -> Result<Attached, DriverError>;
+
+    /// Sends SIGTERM to every process of the instance, waits at most `grace`, then kills all that
+    /// is left. Returns how its first process ended. An instance that has ended already is no error.
+    async fn stop(&self, id: &InstanceId, grace: Duration) -> Result<Stopped, DriverError>;
+
+    /// Returns every instance known, those that have ended and were not forgotten included.
+    async fn observe(&self) -> Result<Vec<ObservedInstance>, DriverError>;
+
+    /// Drops the record and the leftovers of an instance that has ended. Unknown is no error.
+    async fn forget(&self, id: &InstanceId) -> Result<(), DriverError>;
+
+    /// Returns a stream of what happens to instances. A receiver that lags must call
+    /// [`Driver::observe`].
+    fn events(&self) -> broadcast::Receiver<InstanceEvent>;
+}
+
+#[derive(Clone, Debug)]
+pub enum InstanceEvent {
+    Exited { id: InstanceId, status: ExitStatus },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    pub status: ExitStatus,
+    /// Whether the grace period ran out and processes were killed.
+    pub killed: bool,
+}
+
+/// The two ends of an attached instance.
+pub struct Attached {
+    pub instance: ObservedInstance,
+    /// Ends after [`AttachedOutput::Exited`].
+    pub output: mpsc::Receiver<AttachedOutput>,
+    pub input: mpsc::Sender<AttachedInput>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachedOutput {
+    /// Also carries standard error when there is a terminal.
+    Stdout(Bytes),
+    Stderr(Bytes),
+    Exited(ExitStatus),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachedInput {
+    Stdin(Bytes),
+    StdinClosed,
+    Resize(TerminalSize),
+    /// A signal number for every process of the instance.
+    Signal(i32),
+}
+
+/// Why a driver could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    #[error("image {0} is not on this machine")]
+    NoSuchImage(String),
+    #[error("no instance {0} is known")]
+    NoSuchInstance(InstanceId),
+    #[error("instance {id} could not be started: {reason}")]
+    Start { id: InstanceId, reason: String },
+    #[error("the command was not found in the image: {0}")]
+    CommandNotFound(String),
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,17 @@
+//! The nouns, limits and decisions of Windlass.
+//!
+//! Nothing in this crate reads a clock, opens a socket or touches a disk: state
+//! machines take the present as a value and return what to do as data. The two
+//! ports through which the control plane acts on the world are [`driver::Driver`]
+//! (run instances) and the route tables of [`route`].
+
+pub mod driver;
+pub mod ids;
+pub mod instance;
+pub mod limits;
+pub mod log_line;
+pub mod names;
+pub mod plan;
+pub mod procfile;
+pub mod release;
+pub mod route;

@@ -1,0 +1,1 @@
+//! Limits and defaults, each with its unit and source.

@@ -1,0 +1,98 @@
+//! Route tables: what the control plane tells the router.
+
+use crate::ids::{AppId, InstanceId};
+use crate::names::AppName;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// All that the router knows of one app. Replaced as a whole.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct AppRoute {
+    pub app: AppId,
+    pub app_name: AppName,
+    /// Host names in lower case without port; `*.example.com` matches one or more labels.
+    pub hosts: Vec<String>,
+    pub availability: Availability,
+    pub targets: Vec<Target>,
+    /// The app's log file for Heroku's router lines; `None` switches them off.
+    pub log_file: Option<PathBuf>,
+}
+
+/// What to answer when there is no target to send a request to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// Nothing was ever deployed (H81).
+    Blank,
+    /// The formation has no web process (H14).
+    NoWebProcesses,
+    /// Every web instance has crashed (H10).
+    Crashed,
+    /// Web instances are starting: hold requests, at most 75 s (H20).
+    Starting,
+    /// Maintenance mode (H80); targets are ignored.
+    Maintenance,
+    /// There are targets.
+    Serving,
+}
+
+/// One instance that takes requests.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Target {
+    pub instance: InstanceId,
+    /// `web.1`
+    pub name: String,
+    pub address: SocketAddr,
+}
+
+/// A command to the router, one JSON object a line on its control socket.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum RouterCommand {
+    /// Replaces the whole table. Answered by `Applied` once it is in memory and on disk.
+    Sync { routes: Vec<AppRoute> },
+    /// Replaces one app's route. Answered by `Applied`.
+    Upsert { route: AppRoute },
+    /// Forgets an app. Answered by `Applied`.
+    Remove { app: AppId },
+    /// Waits until the instance, already out of the table, has no request, stream or tunnel in
+    /// flight, or the time is up. Answered by `Drained`.
+    Drain { instance: InstanceId, timeout_ms: u64 },
+    /// Answered by `Status`.
+    Status,
+}
+
+/// A command with the number that its answer repeats: commands run side by side.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct RouterRequest {
+    pub id: u64,
+    #[serde(flatten)]
+    pub command: RouterCommand,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct RouterResponse {
+    pub id: u64,
+    #[serde(flatten)]
+    pub reply: RouterReply,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case", tag = "reply")]
+pub enum RouterReply {
+    Applied,
+    /// `in_flight` is what was still open when the time was up: 0 for a clean drain.
+    Drained { in_flight: u64 },
+    Status(RouterStatus),
+    Failed { message: String },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct RouterStatus {
+    pub pid: u32,
+    pub http: SocketAddr,
+    pub apps: usize,
+    pub requests: u64,
+    pub in_flight: u64,
+}

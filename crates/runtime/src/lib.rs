@@ -1,0 +1,1 @@
+//! The embedded driver and the shim: containers on this machine.

@@ -1,0 +1,1 @@
+//! State in one SQLite file: migrations, one file a noun.

@@ -1,0 +1,1 @@
+//! Test helpers: a simulated driver and a platform harness.
