@@ -1,1 +1,23 @@
-//! The control plane: receive, build, release, run, route, observe.
+//! The control plane: `receive → build → release → run → route → observe`.
+//!
+//! [`Platform`] is its face: every door (API, git, later others) calls its methods and nothing
+//! else. Methods that change an app return when the change is in force or has failed.
+#![forbid(unsafe_code)]
+
+pub mod access;
+mod apps;
+pub mod build;
+mod error;
+pub mod observe;
+mod platform;
+pub mod receive;
+pub mod release;
+pub mod route;
+pub mod run;
+mod settings;
+
+pub use error::{PlatformError, Result};
+pub use platform::Platform;
+pub use settings::Settings;
+/// The records that the platform's methods return.
+pub use windlass_store as records;

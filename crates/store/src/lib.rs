@@ -1,1 +1,119 @@
-//! State in one SQLite file: migrations, one file a noun.
+//! State in one SQLite file (WAL, STRICT tables, foreign keys), one writer, one file a noun.
+//!
+//! Every method is one transaction. Times are milliseconds since the Unix epoch, handed in by
+//! the caller. Config vars are sealed with the data directory's key before they are written.
+#![forbid(unsafe_code)]
+
+mod apps;
+mod builds;
+mod domains;
+mod migrations;
+mod releases;
+mod seal;
+mod users;
+
+pub use apps::{App, Formation};
+pub use builds::{Build, BuildStatus};
+pub use domains::Domain;
+pub use releases::{NewRelease, Release, ReleaseStatus};
+pub use seal::SealingKey;
+pub use users::{Key, Token, User};
+
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database refused a statement")]
+    Database(#[from] rusqlite::Error),
+    #[error("{0} is taken")]
+    Taken(String),
+    #[error("the database holds something this version cannot read: {0}")]
+    Unreadable(String),
+    #[error("the database is of a newer Windlass (schema {found}, this one knows {known})")]
+    TooNew { found: u32, known: u32 },
+    #[error("a sealed value cannot be opened: is the key file {0:?} the one that belongs to this data directory?")]
+    WrongKey(std::path::PathBuf),
+    #[error("{action} {path:?}")]
+    Io { action: &'static str, path: std::path::PathBuf, source: std::io::Error },
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    connection: Arc<Mutex<Connection>>,
+    key: Arc<SealingKey>,
+}
+
+impl Store {
+    /// Opens or makes the database `windlass.db` and the key file `secret.key` below `directory`.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let key = SealingKey::load_or_create(&directory.join("secret.key"))?;
+        let mut connection = Connection::open(directory.join("windlass.db"))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // An acknowledged change must survive a power cut, not only a crash.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "cache_size", -2_000)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        migrations::apply(&mut connection)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), key: Arc::new(key) })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic in another method rolled its transaction back; the connection is sound.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a value that was stored as text through `FromStr`.
+fn parsed<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+/// As [`parsed`], for a column that may be NULL.
+fn parsed_optional<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    match row.get::<_, Option<String>>(column)? {
+        Some(_) => parsed(row, column).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads a JSON column.
+fn json<T: serde::de::DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+/// Turns a uniqueness violation into [`StoreError::Taken`].
+fn taken(what: &str) -> impl FnOnce(rusqlite::Error) -> StoreError + '_ {
+    move |error| match &error {
+        rusqlite::Error::SqliteFailure(failure, _)
+            if failure.code == rusqlite::ErrorCode::ConstraintViolation =>
+        {
+            StoreError::Taken(what.to_owned())
+        }
+        _ => StoreError::Database(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

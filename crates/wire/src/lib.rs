@@ -1,1 +1,50 @@
 //! Request and response bodies of the Platform API, shared by server and client.
+//!
+//! Shapes and field names are those of the Heroku Platform API v3; times are
+//! `YYYY-MM-DDTHH:MM:SSZ` strings in UTC, identifiers are UUIDs in text.
+
+mod account;
+mod app;
+mod dyno;
+mod formation;
+mod release;
+
+pub use account::*;
+pub use app::*;
+pub use dyno::*;
+pub use formation::*;
+pub use release::*;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a request failed. `id` is for programs, `message` for people.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// `not_found`, `invalid_params`, `unauthorized`, `forbidden`, `conflict` …
+    pub id: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// An id and a name: how resources refer to each other.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Reference {
+    pub id: String,
+    pub name: String,
+}
+
+/// A reference by id alone.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct IdReference {
+    pub id: String,
+}
+
+/// A user in another resource.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct UserReference {
+    pub id: String,
+    pub email: String,
+}

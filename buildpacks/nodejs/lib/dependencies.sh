@@ -1,0 +1,71 @@
+# Installs what package.json asks for. node_modules, as it is after installing
+# and before pruning, is kept in the cache under a key of everything that
+# determines it: unchanged dependencies cost one copy.
+
+# Lifecycle scripts of the app itself, which npm runs as part of an install.
+readonly LIFECYCLE=(preinstall install postinstall prepublish preprepare prepare postprepare)
+
+node_modules_key() {
+  local sum lock=()
+  for file in package-lock.json npm-shrinkwrap.json .npmrc; do [[ -f $file ]] && lock+=("$file"); done
+  sum=$({
+    printf '%s\n' "$STACK" "$HOSTTYPE" "$node_version" "$npm_range" "$dependencies_digest" "$(omit_dev && echo omit)"
+    cat -- "${lock[@]}" /dev/null
+  } | sha256sum)
+  printf '%s' "${sum%% *}"
+}
+
+# Whether devDependencies are left out from the start.
+omit_dev() { [[ ${NPM_CONFIG_PRODUCTION:-} == true ]]; }
+
+install_dependencies() {
+  local key cache="$CACHE_DIR/node_modules" script begin=$EPOCHREALTIME took mode=(--include=dev)
+  if [[ -d node_modules ]]; then
+    warn 'node_modules is checked into the repository; it is replaced. Add it to .gitignore.'
+    rm -rf node_modules
+  fi
+  if [[ $has_dependencies == false ]]; then
+    info 'No dependencies to install'
+    return 0
+  fi
+  key=$(node_modules_key)
+  if [[ -f $cache/key && $(<"$cache/key") == "$key" && -d $cache/node_modules ]]; then
+    cp -a --reflink=auto "$cache/node_modules" node_modules
+    info 'Using cached dependencies (unchanged)'
+    for script in "${LIFECYCLE[@]}"; do run_script "$script"; done
+    return 0
+  fi
+  if omit_dev; then mode=(--omit=dev); fi
+  if [[ -f package-lock.json || -f npm-shrinkwrap.json ]]; then
+    heading 'Installing dependencies with npm ci'
+    indented npm ci "${mode[@]}" --loglevel=error || install_failed 'npm ci'
+  else
+    heading 'Installing dependencies with npm install'
+    warn 'There is no package-lock.json: each build may get other versions. Commit one.'
+    indented npm install "${mode[@]}" --no-package-lock --loglevel=error || install_failed 'npm install'
+  fi
+  took=$((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/}))
+  info "Dependencies installed in $((took / 1000000)).$((took / 100000 % 10)) s"
+  [[ -d node_modules ]] || return 0
+  # The key is written last, so that an interrupted copy is never used.
+  rm -rf "$cache"
+  mkdir -p "$cache"
+  cp -a --reflink=auto node_modules "$cache/node_modules"
+  printf '%s' "$key" >"$cache/key"
+}
+
+install_failed() {
+  abort "$1 failed; its message is above." \
+    'If package.json and package-lock.json differ, run "npm install" and commit package-lock.json.'
+}
+
+prune_dependencies() {
+  [[ $dev_dependencies == true && -d node_modules ]] || return 0
+  omit_dev && return 0
+  if [[ ${NPM_CONFIG_PRODUCTION:-} == false ]]; then
+    info 'Keeping devDependencies, because NPM_CONFIG_PRODUCTION is false'
+    return 0
+  fi
+  heading 'Removing devDependencies'
+  indented npm prune --omit=dev --loglevel=error || abort 'npm prune failed; its message is above.'
+}

@@ -1,0 +1,142 @@
+# Installs what the app depends on into $PYTHON_HOME. The whole environment is
+# kept in the cache under a key of everything that determines it, so an
+# unchanged set of dependencies costs one copy.
+
+# Sets `requirements` (the files to hand to pip), `key_files` (those that
+# determine the result) and `local_source` (true where the app's own code is
+# installed, so that a cached environment could be out of date).
+find_requirements() {
+  requirements=() key_files=() local_source=false
+  if [[ -f requirements.txt ]]; then
+    follow_requirements requirements.txt
+    has_entries "${key_files[@]}" || return 0
+    requirements=(-r requirements.txt)
+  elif [[ -f Pipfile || -f Pipfile.lock ]]; then
+    [[ -f Pipfile.lock ]] || abort 'There is a Pipfile but no Pipfile.lock. Run "pipenv lock" and commit the result.'
+    derive_requirements Pipfile.lock
+  elif [[ -f pyproject.toml ]]; then
+    derive_requirements pyproject.toml
+  elif [[ -f setup.py ]]; then
+    requirements=(.) key_files=(setup.py) local_source=true
+  fi
+}
+
+# Collects a requirements file and the files it includes.
+follow_requirements() {
+  local file=$1 line seen
+  for seen in "${key_files[@]}"; do [[ $seen == "$file" ]] && return 0; done
+  [[ -f $file ]] || abort "$file is included by a requirements file but does not exist."
+  key_files+=("$file")
+  while IFS= read -r line || [[ -n $line ]]; do
+    line=${line%$'\r'}
+    line=${line#"${line%%[![:space:]]*}"}
+    if [[ $line =~ ^(-r|--requirement|-c|--constraint)[[:space:]=]*([^[:space:]#]+) ]]; then
+      [[ ${BASH_REMATCH[2]} == *://* ]] && continue
+      if [[ $file == */* ]]; then
+        follow_requirements "${file%/*}/${BASH_REMATCH[2]}"
+      else
+        follow_requirements "${BASH_REMATCH[2]}"
+      fi
+    elif [[ $line =~ ^(-e|--editable)[[:space:]=] || $line == [./]* || $line == *file:* ]]; then
+      local_source=true
+    fi
+  done <"$file"
+}
+
+# Whether any of the requirements files names something to install.
+has_entries() {
+  local file line
+  for file in "$@"; do
+    while IFS= read -r line || [[ -n $line ]]; do
+      line=${line#"${line%%[![:space:]]*}"}
+      [[ $line =~ ^([A-Za-z0-9./]|-e|--editable) ]] && return 0
+    done <"$file"
+  done
+  return 1
+}
+
+# Turns a Pipfile.lock or pyproject.toml into a requirements file outside the app.
+derive_requirements() {
+  local list
+  list=$(mktemp)
+  /usr/bin/python3 -I -S "$PACK_DIR/lib/requirements.py" "$1" >"$list" 2>"$list.err" || abort "$(<"$list.err")"
+  [[ -s $list ]] || return 0
+  requirements=(-r "$list") key_files=("$list")
+}
+
+# Whether the app asks for a package: uses_package NAME
+uses_package() {
+  local file files=("${key_files[@]}" requirements.txt pyproject.toml Pipfile)
+  for file in "${files[@]}"; do
+    [[ -f $file ]] && grep -qiE "(^|[\"'[:space:]])$1([^a-z0-9_-]|$)" "$file" && return 0
+  done
+  return 1
+}
+
+environment_key() {
+  local sum
+  sum=$({
+    printf '%s\n' "$STACK" "$python_version" "$standalone" "$HOSTTYPE" "${PIP_EXTRA_INDEX_URL:-}" "${PIP_INDEX_URL:-}"
+    cat -- "${key_files[@]}" /dev/null
+  } | sha256sum)
+  printf '%s' "${sum%% *}"
+}
+
+install_dependencies() {
+  local key cache="$CACHE_DIR/python" begin=$EPOCHREALTIME
+  find_requirements
+  rm -rf "$BUILD_DIR/.heroku/python"
+  if ((${#requirements[@]} == 0)) && [[ -z $standalone ]]; then
+    info 'No dependencies to install'
+    return 0
+  fi
+  link_into_app python
+  key=$(environment_key)
+  if [[ $local_source == false && -f $cache/key && $(<"$cache/key") == "$key" && -d $cache/environment ]]; then
+    cp -a --reflink=auto "$cache/environment" "$BUILD_DIR/.heroku/python"
+    info 'Using cached dependencies (unchanged)'
+    return 0
+  fi
+  create_environment
+  ((${#requirements[@]} == 0)) || run_pip
+  if [[ $local_source == true ]]; then
+    # Editable installs name the place of this build; the app will be in /app.
+    grep -rlIF --include='*.pth' --include='*.egg-link' --include='__editable__*' --include=direct_url.json \
+      -- "$BUILD_DIR" "$BUILD_DIR/.heroku/python" 2>/dev/null | xargs -r sed -i "s#$BUILD_DIR#/app#g" || true
+    rm -rf "$cache"
+  else
+    save_environment "$cache" "$key"
+  fi
+  local took=$((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/}))
+  info "Dependencies installed in $((took / 1000000)).$((took / 100000 % 10)) s"
+}
+
+# The key is written last, so that an interrupted copy is never used.
+save_environment() {
+  rm -rf "$1"
+  mkdir -p "$1"
+  cp -a --reflink=auto "$BUILD_DIR/.heroku/python" "$1/environment"
+  printf '%s' "$2" >"$1/key"
+}
+
+create_environment() {
+  if [[ -n $standalone ]]; then
+    mkdir -p "$BUILD_DIR/.heroku/python"
+    tar -xzf "$CACHE_DIR/python-standalone/$standalone" -C "$BUILD_DIR/.heroku/python" --strip-components=1
+  else
+    /usr/bin/python3 -m venv --without-pip "$PYTHON_HOME"
+  fi
+}
+
+run_pip() {
+  local pip=(/usr/bin/python3 -m pip --python "$PYTHON_HOME/bin/python")
+  [[ -z $standalone ]] || pip=("$PYTHON_HOME/bin/python3" -m pip)
+  heading 'Installing dependencies with pip'
+  indented "${pip[@]}" install --no-compile --no-warn-script-location --progress-bar off "${requirements[@]}" ||
+    abort 'pip could not install the dependencies; its message is above.' \
+      'Check the names and versions, and that each supports Python '"$python_version."
+  # Compiled here, or every start would do it again. By hash and unchecked, since
+  # an image's file times need not be the build's. Packages may hold files that
+  # are no valid Python (templates): not a reason to fail.
+  "$PYTHON_HOME/bin/python" -m compileall -q -j 2 --invalidation-mode unchecked-hash "$PYTHON_HOME/lib" >/dev/null 2>&1 || true
+}

@@ -1,0 +1,315 @@
+#!/usr/bin/env bash
+#
+# Turns one source tree into an app, inside the build container, by running
+# classic buildpacks: detect, compile, export, release.
+#
+# Run by the platform as `bash /windlass/builder.sh`, as an ordinary user.
+#
+#   in   BUILD_DIR           the source, changed in place
+#        CACHE_DIR           kept between builds of this app
+#        ENV_DIR             one file per config var
+#        STACK               for example debian-12
+#        WINDLASS_BUILDPACKS configured buildpacks, separated by spaces: the
+#                            name of a pack below /windlass/buildpacks, "inline",
+#                            a git URL (with an optional #ref) or a .tgz URL.
+#                            Empty: try the default packs and take the first
+#                            that detects the app.
+#   out  /windlass/out/result.json   what happened, with times in milliseconds
+#        /windlass/out/release.yml   output of bin/release of the last pack
+#        stdout and stderr           for the person who pushes
+#   exit 0 built, 1 not built (the reason has been printed)
+#
+# The platform, not this script, prints what comes after: "Discovering process
+# types", "Compressing", "Launching", "Push rejected to APP".
+#
+# Only bash built-ins are used on the ordinary path: every fork costs a
+# millisecond or more, and this is part of every push.
+
+set -uo pipefail
+shopt -s nullglob
+
+readonly PACKS_DIR="${WINDLASS_PACKS_DIR:-/windlass/buildpacks}"
+readonly OUT_DIR="${WINDLASS_OUT_DIR:-/windlass/out}"
+readonly DEFAULT_PACKS=(nodejs python static)
+# Buildpacks that are downloaded or must be writable go here.
+readonly WORK_DIR="${BUILD_DIR%/*}/buildpacks"
+readonly FETCH_TIMEOUT_SECONDS=90
+
+outcome=""
+pack_id=""
+pack_name=""
+exit_code=0
+detect_us=0
+compile_us=0
+release_us=0
+used_packs=()
+
+now_us() { printf -v "$1" '%s' "${EPOCHREALTIME/[.,]/}"; }
+
+heading() { printf -- '-----> %s\n' "$1"; }
+
+problem() { printf ' !     %s\n' "$1"; }
+
+# Prints a file, each line indented by seven columns.
+print_indented() {
+  local line
+  while IFS= read -r line || [[ -n $line ]]; do
+    printf '       %s\n' "$line"
+  done <"$1"
+}
+
+# Sets the variable named $1 to $2 as a JSON string, quotes included.
+json_string() {
+  local text=$2 out="" char code i
+  for ((i = 0; i < ${#text}; i++)); do
+    char=${text:i:1}
+    case $char in
+      '"' | \\) out+="\\$char" ;;
+      [[:cntrl:]])
+        printf -v code '%d' "'$char"
+        printf -v char '\\u%04x' "$((code & 0xff))"
+        out+=$char
+        ;;
+      *) out+=$char ;;
+    esac
+  done
+  printf -v "$1" '"%s"' "$out"
+}
+
+write_result() {
+  local id name list="" item pack
+  json_string id "$pack_id"
+  json_string name "$pack_name"
+  for pack in "${used_packs[@]}"; do
+    json_string item "$pack"
+    list+="${list:+,}$item"
+  done
+  printf '{"outcome":"%s","buildpack":%s,"name":%s,"buildpacks":[%s],"exit_code":%d,"stages":{"detect_ms":%d,"compile_ms":%d,"release_ms":%d}}\n' \
+    "$outcome" "$id" "$name" "$list" "$exit_code" \
+    "$((detect_us / 1000))" "$((compile_us / 1000))" "$((release_us / 1000))" \
+    >"$OUT_DIR/result.json"
+}
+
+# fail OUTCOME EXIT_CODE: ends the build; the reason has been printed.
+fail() {
+  outcome=$1 exit_code=$2
+  write_result
+  printf '\n'
+  problem 'Push failed'
+  exit 1
+}
+
+# Removes what a top-level .slugignore lists: like .gitignore, without negation.
+apply_slugignore() {
+  local pattern match
+  [[ -f $BUILD_DIR/.slugignore ]] || return 0
+  while IFS= read -r pattern || [[ -n $pattern ]]; do
+    pattern=${pattern%$'\r'}
+    pattern=${pattern%"${pattern##*[![:space:]]}"}
+    pattern=${pattern%/}
+    [[ -z $pattern || $pattern == '#'* || $pattern == '!'* || $pattern == *..* ]] && continue
+    if [[ $pattern == */* ]]; then
+      while IFS= read -r match; do rm -rf -- "$match"; done \
+        < <(cd "$BUILD_DIR" && compgen -G "./${pattern#/}")
+    else
+      find "$BUILD_DIR" -mindepth 1 -name "$pattern" -prune -exec rm -rf -- {} +
+    fi
+  done <"$BUILD_DIR/.slugignore"
+}
+
+# Downloads a buildpack: fetch URL INTO. Prints the tool's own errors.
+fetch() {
+  local url=$1 into=$2 ref=""
+  [[ $url == *'#'* ]] && ref=${url##*#} url=${url%%#*}
+  case $url in
+    *.tgz | *.tar.gz)
+      mkdir -p "$into"
+      curl -fsSL --retry 2 --connect-timeout 10 --max-time "$FETCH_TIMEOUT_SECONDS" "$url" | tar -xz -C "$into"
+      ;;
+    *)
+      # --branch takes branches and tags; a commit needs the whole history.
+      timeout "$FETCH_TIMEOUT_SECONDS" git clone -q --depth 1 ${ref:+--branch "$ref"} -- "$url" "$into" 2>"$into.log" && return 0
+      if [[ -n $ref ]]; then
+        rm -rf "$into"
+        timeout "$FETCH_TIMEOUT_SECONDS" git clone -q -- "$url" "$into" && git -C "$into" checkout -q --detach "$ref" && return 0
+      else
+        cat "$into.log" >&2
+      fi
+      return 1
+      ;;
+  esac
+}
+
+# Sets pack_dir and pack_id for a configured or default buildpack. locate NAME NUMBER
+locate() {
+  local name=$1 number=$2 short=$1
+  case $name in
+    *://* | git@*)
+      pack_dir="$WORK_DIR/$number"
+      mkdir -p "$WORK_DIR"
+      if ! fetch "$name" "$pack_dir"; then
+        problem "Push rejected, failed to fetch the buildpack $name"
+        fail detect_failed 1
+      fi
+      ;;
+    inline | heroku-community/inline) pack_dir=$BUILD_DIR ;;
+    *)
+      short=${name##*/}
+      pack_id=$short
+      pack_dir="$PACKS_DIR/$short"
+      if [[ ! -d $pack_dir ]]; then
+        local known=("$PACKS_DIR"/*/)
+        known=("${known[@]%/}")
+        problem "There is no buildpack named $name. Known: ${known[*]##*/}, inline, or a URL."
+        fail detect_failed 1
+      fi
+      ;;
+  esac
+  make_runnable "$number"
+}
+
+# A pack with neighbours must be able to write its `export` file, and its
+# scripts must be executable: where the pack is read-only, use a copy.
+make_runnable() {
+  local script needs_copy=false
+  if ((${#packs[@]} > 1)) && [[ $configured == true && ! -w $pack_dir ]]; then needs_copy=true; fi
+  for script in "$pack_dir"/bin/{detect,compile,release,report}; do
+    if [[ -f $script && ! -x $script ]]; then
+      chmod +x "$script" 2>/dev/null || needs_copy=true
+    fi
+  done
+  if [[ $needs_copy == true ]]; then
+    mkdir -p "$WORK_DIR"
+    rm -rf "${WORK_DIR:?}/$1"
+    cp -r "$pack_dir" "$WORK_DIR/$1"
+    pack_dir="$WORK_DIR/$1"
+    chmod -R u+w "$pack_dir"
+    chmod +x "$pack_dir"/bin/*
+  fi
+}
+
+# Runs bin/detect of pack_dir; sets pack_name. Output goes to a file, not a
+# pipe: a process that detect leaves behind must not hold up the build.
+detect() {
+  local begin end status name
+  now_us begin
+  "$pack_dir/bin/detect" "$BUILD_DIR" >"$OUT_DIR/detect.out" 2>"$OUT_DIR/detect.err" </dev/null
+  status=$?
+  now_us end
+  detect_us=$((detect_us + end - begin))
+  ((status == 0)) || return 1
+  name=""
+  IFS= read -r name <"$OUT_DIR/detect.out"
+  pack_name=${name:-$pack_id}
+}
+
+compile() {
+  local begin end status
+  heading "$pack_name app detected"
+  used_packs+=("$pack_id")
+  now_us begin
+  "$pack_dir/bin/compile" "$BUILD_DIR" "$CACHE_DIR" "$ENV_DIR" </dev/null
+  status=$?
+  now_us end
+  compile_us=$((compile_us + end - begin))
+  [[ -x $pack_dir/bin/report ]] && "$pack_dir/bin/report" "$BUILD_DIR" "$CACHE_DIR" "$ENV_DIR" >/dev/null 2>&1 </dev/null
+  if ((status != 0)); then
+    printf '\n'
+    problem "Push rejected, failed to compile $pack_name app."
+    fail compile_failed "$status"
+  fi
+}
+
+release() {
+  local begin end status=0
+  : >"$OUT_DIR/release.yml"
+  [[ -f $pack_dir/bin/release ]] || return 0
+  now_us begin
+  "$pack_dir/bin/release" "$BUILD_DIR" >"$OUT_DIR/release.yml" </dev/null
+  status=$?
+  now_us end
+  release_us=$((end - begin))
+  if ((status != 0)); then
+    printf '\n'
+    problem "Push rejected, bin/release of the $pack_name buildpack failed."
+    fail release_failed "$status"
+  fi
+}
+
+detect_default() {
+  local name
+  heading 'Determining which buildpack to use for this app'
+  for name in "${packs[@]}"; do
+    pack_id=$name
+    locate "$name" 0
+    detect && return 0
+  done
+  pack_id=""
+  problem 'No default language could be detected for this app.'
+  printf '            %s\n' 'HINT: A package.json (Node.js), a requirements.txt or pyproject.toml (Python),' \
+    'a Procfile beside *.py files (Python) or an index.html (static site) is needed' \
+    'at the top of the repository. Otherwise choose a buildpack yourself:' \
+    'windlass buildpacks:set NAME-OR-URL'
+  fail no_buildpack 1
+}
+
+detect_configured() {
+  detect && return 0
+  heading "App not compatible with buildpack: $1"
+  print_indented "$OUT_DIR/detect.out"
+  print_indented "$OUT_DIR/detect.err"
+  fail detect_failed 1
+}
+
+# Variables that a buildpack exports for the ones after it.
+source_export() {
+  [[ -f $pack_dir/export ]] || return 0
+  set +u
+  # shellcheck disable=SC1091
+  source "$pack_dir/export"
+  set -u
+}
+
+announce_configured() {
+  local i
+  if ((${#packs[@]} == 1)); then
+    heading "Using buildpack: ${packs[0]}"
+  else
+    heading 'Using buildpacks:'
+    for ((i = 0; i < ${#packs[@]}; i++)); do printf '       %d. %s\n' $((i + 1)) "${packs[i]}"; done
+  fi
+}
+
+main() {
+  local i
+  cd "$BUILD_DIR" || exit 1
+  read -r -a packs <<<"${WINDLASS_BUILDPACKS:-}"
+  if ((${#packs[@]} == 0)) && [[ -s $ENV_DIR/BUILDPACK_URL ]]; then
+    read -r -a packs <"$ENV_DIR/BUILDPACK_URL"
+  fi
+  # Buildpacks see only the documented environment.
+  unset WINDLASS_BUILDPACKS WINDLASS_PACKS_DIR WINDLASS_OUT_DIR
+
+  heading "Building on the ${STACK^} stack"
+  apply_slugignore
+  if ((${#packs[@]} == 0)); then
+    configured=false packs=("${DEFAULT_PACKS[@]}")
+    detect_default
+    compile
+  else
+    configured=true
+    announce_configured
+    for ((i = 0; i < ${#packs[@]}; i++)); do
+      ((i > 0)) && source_export
+      pack_id=${packs[i]}
+      locate "$pack_id" "$i"
+      detect_configured "${packs[i]}"
+      compile
+    done
+  fi
+  release
+  outcome=succeeded
+  write_result
+}
+
+main

@@ -1,0 +1,112 @@
+use crate::{App, NewRelease, ReleaseStatus, Store, StoreError, Token, User};
+use std::collections::BTreeMap;
+use windlass_core::ids::{AppId, TokenId, UserId};
+
+fn store() -> (tempfile::TempDir, Store, User) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let user = User { id: UserId::random(), email: "owner@localhost".into(), created_at: 1 };
+    store.insert_user(&user).unwrap();
+    (directory, store, user)
+}
+
+fn app(store: &Store, user: &User, name: &str) -> App {
+    let app = App {
+        id: AppId::random(),
+        name: name.parse().unwrap(),
+        owner: user.id,
+        maintenance: false,
+        restart_generation: 0,
+        current_release: 0,
+        created_at: 1,
+        updated_at: 1,
+        released_at: None,
+    };
+    store.insert_app(&app).unwrap();
+    app
+}
+
+fn new_release(app: &App, secret: &str) -> NewRelease {
+    NewRelease {
+        app: app.id,
+        description: "Deploy 1a2b3c4d".into(),
+        user: app.owner,
+        build: None,
+        image: None,
+        config_vars: BTreeMap::from([("SECRET".into(), secret.into())]),
+        processes: BTreeMap::from([("web".parse().unwrap(), "python3 server.py".into())]),
+        commit: None,
+    }
+}
+
+#[test]
+fn releases_are_numbered_from_one_and_keep_their_config() {
+    let (_directory, store, user) = store();
+    let app = app(&store, &user, "bibly");
+    let first = store.insert_release(&new_release(&app, "one"), 5).unwrap();
+    let second = store.insert_release(&new_release(&app, "two"), 6).unwrap();
+    assert_eq!((first.version, second.version), (1, 2));
+    let formation = BTreeMap::from([("web".parse().unwrap(), 1)]);
+    store.commit_release(&first, &formation, 7).unwrap();
+    store.fail_release(second.id, "did not boot", 8).unwrap();
+    assert_eq!(store.app(app.id).unwrap().unwrap().current_release, 1);
+    let read = store.release(app.id, 1).unwrap().unwrap();
+    assert_eq!((read.status, read.config_vars["SECRET"].as_str()), (ReleaseStatus::Succeeded, "one"));
+    let failed = store.release(app.id, 2).unwrap().unwrap();
+    assert_eq!(failed.failure.as_deref(), Some("did not boot"));
+}
+
+#[test]
+fn committing_drops_process_types_that_vanished() {
+    let (_directory, store, user) = store();
+    let app = app(&store, &user, "bibly");
+    let release = store.insert_release(&new_release(&app, "x"), 5).unwrap();
+    let both = BTreeMap::from([("web".parse().unwrap(), 2), ("worker".parse().unwrap(), 1)]);
+    store.commit_release(&release, &both, 5).unwrap();
+    store.commit_release(&release, &BTreeMap::from([("web".parse().unwrap(), 2)]), 6).unwrap();
+    let formation = store.formation(app.id).unwrap();
+    assert_eq!(formation.len(), 1);
+    assert_eq!((formation[0].process.as_str(), formation[0].quantity), ("web", 2));
+}
+
+#[test]
+fn config_vars_are_not_readable_in_the_file() {
+    let (directory, store, user) = store();
+    let app = app(&store, &user, "bibly");
+    store.insert_release(&new_release(&app, "correct-horse-battery"), 5).unwrap();
+    drop(store);
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(13).any(|window| window == b"correct-horse"));
+    }
+}
+
+#[test]
+fn a_foreign_key_file_is_noticed() {
+    let (directory, store, user) = store();
+    let app = app(&store, &user, "bibly");
+    store.insert_release(&new_release(&app, "x"), 5).unwrap();
+    drop(store);
+    std::fs::write(directory.path().join("secret.key"), [7u8; 32]).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert!(matches!(store.release(app.id, 1), Err(StoreError::WrongKey(_))));
+}
+
+#[test]
+fn names_are_taken_once() {
+    let (_directory, store, user) = store();
+    let first = app(&store, &user, "bibly");
+    let again = App { id: AppId::random(), ..first };
+    assert!(matches!(store.insert_app(&again), Err(StoreError::Taken(what)) if what == "Name bibly"));
+}
+
+#[test]
+fn tokens_authenticate_and_are_revoked() {
+    let (_directory, store, user) = store();
+    let token = Token { id: TokenId::random(), user: user.id, description: "laptop".into(), created_at: 1, last_used_at: None };
+    store.insert_token(&token, "s3cret").unwrap();
+    assert_eq!(store.authenticate("s3cret").unwrap().unwrap().1, user);
+    assert!(store.authenticate("S3cret").unwrap().is_none());
+    assert!(store.delete_token(user.id, token.id).unwrap());
+    assert!(store.authenticate("s3cret").unwrap().is_none());
+}

@@ -1,0 +1,65 @@
+use crate::Reference;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `GET /apps/:app/dynos`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Dyno {
+    pub id: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub process_type: String,
+    /// `starting`, `up`, `idle`, `crashed` or `down`.
+    pub state: String,
+    pub command: String,
+    pub size: String,
+    pub attach_url: Option<String>,
+    pub app: Reference,
+    pub release: ReleaseReference,
+    pub created_at: String,
+    pub updated_at: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ReleaseReference {
+    pub id: String,
+    pub version: u32,
+}
+
+/// `POST /apps/:app/dynos`: starts a one-off.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct DynoCreate {
+    pub command: String,
+    #[serde(default)]
+    pub attach: bool,
+    /// `TERM`, `COLUMNS`, `LINES` and others; numbers are taken as text.
+    #[serde(default)]
+    pub env: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    pub force_no_tty: Option<bool>,
+    #[serde(default)]
+    pub size: Option<String>,
+    #[serde(default, rename = "type")]
+    pub process_type: Option<String>,
+}
+
+/// What flows both ways over an attached connection (`attach_url`, HTTP upgrade `windlass-attach`):
+/// one type byte, the payload's length as four bytes (little endian), the payload.
+pub mod attach {
+    /// Server to client.
+    pub const STDOUT: u8 = 1;
+    /// Server to client; only without a terminal.
+    pub const STDERR: u8 = 2;
+    /// Server to client, last frame: the exit code as four bytes (little endian).
+    pub const EXIT: u8 = 3;
+    /// Client to server.
+    pub const STDIN: u8 = 4;
+    /// Client to server: end of standard input.
+    pub const STDIN_CLOSED: u8 = 5;
+    /// Client to server: rows and columns, two bytes each (little endian).
+    pub const RESIZE: u8 = 6;
+    /// Client to server: a signal number, one byte.
+    pub const SIGNAL: u8 = 7;
+    /// Longer payloads are refused, in bytes.
+    pub const MAXIMUM_PAYLOAD: usize = 1 << 20;
+}
