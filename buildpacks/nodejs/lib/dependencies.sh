@@ -18,21 +18,27 @@ node_modules_key() {
 # Whether devDependencies are left out from the start.
 omit_dev() { [[ ${NPM_CONFIG_PRODUCTION:-} == true ]]; }
 
+run_lifecycle() {
+  local script
+  for script in "${LIFECYCLE[@]}"; do run_script "$script"; done
+}
+
 install_dependencies() {
-  local key cache="$CACHE_DIR/node_modules" script begin=$EPOCHREALTIME took mode=(--include=dev)
+  local key cache="$CACHE_DIR/node_modules" begin=$EPOCHREALTIME took mode=(--include=dev)
   if [[ -d node_modules ]]; then
     warn 'node_modules is checked into the repository; it is replaced. Add it to .gitignore.'
     rm -rf node_modules
   fi
   if [[ $has_dependencies == false ]]; then
     info 'No dependencies to install'
+    run_lifecycle
     return 0
   fi
   key=$(node_modules_key)
   if [[ -f $cache/key && $(<"$cache/key") == "$key" && -d $cache/node_modules ]]; then
     cp -a --reflink=auto "$cache/node_modules" node_modules
     info 'Using cached dependencies (unchanged)'
-    for script in "${LIFECYCLE[@]}"; do run_script "$script"; done
+    run_lifecycle
     return 0
   fi
   if omit_dev; then mode=(--omit=dev); fi

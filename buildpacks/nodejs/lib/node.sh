@@ -119,13 +119,15 @@ node_arch() { if [[ $HOSTTYPE == aarch64 ]]; then echo arm64; else echo x64; fi;
 download() { curl -fsSL --connect-timeout 3 --speed-time 20 --speed-limit 1000 --max-time 600 "$@"; }
 
 list_nodejs_org() {
-  download --max-time 20 "$NODE_MIRROR/index.json" | tool node_index "linux-$(node_arch)"
+  local index
+  index=$(download --max-time 20 "$NODE_MIRROR/index.json") || return 1
+  tool node_index "linux-$(node_arch)" <<<"$index"
 }
 
 get_nodejs_org() {
   local name sum
   name="node-v$1-linux-$(node_arch).tar.xz"
-  download -o "$2/node.tar.xz" "$NODE_MIRROR/v$1/$name"
+  download -o "$2/node.tar.xz" "$NODE_MIRROR/v$1/$name" || return 1
   sum=$(download "$NODE_MIRROR/v$1/SHASUMS256.txt" | grep -F " $name" | cut -d ' ' -f 1)
   printf '%s  %s\n' "$sum" "$2/node.tar.xz" | sha256sum --check --status || { echo "the download of $name is damaged" && return 1; }
   tar -xJf "$2/node.tar.xz" -C "$2/node" --strip-components=1

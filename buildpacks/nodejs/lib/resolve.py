@@ -16,7 +16,7 @@ VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-
 # A version in a range may leave out parts, or write x, X or * for them.
 PART = r"(\d+|[xX*])"
 PARTIAL = re.compile(rf"[v=\s]*{PART}(?:\.{PART}(?:\.{PART}(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?)?)?")
-COMPARATOR = re.compile(r"(>=|<=|>|<|=|\^|~>|~)?\s*(\S+)")
+COMPARATOR = re.compile(r"\s*(>=|<=|>|<|=|\^|~>|~)?\s*(\S+)")
 # Sorts before every release with the same three numbers.
 LOWEST = (0,)
 
@@ -89,8 +89,6 @@ def parse_alternative(text):
     """Comparators between two `||`: a list of (lower, upper, labelled numbers)."""
     hyphen = re.fullmatch(r"(\S+)\s+-\s+(\S+)", text)
     pairs = [(">=", hyphen[1]), ("<=", hyphen[2])] if hyphen else COMPARATOR.findall(text)
-    if not hyphen and COMPARATOR.sub("", text).strip():
-        raise BadRange(text)
     result = []
     for operator, version in pairs or [("", "*")]:
         labelled = parse_version(version.lstrip("=v"))

@@ -120,11 +120,13 @@ save_environment() {
 }
 
 create_environment() {
+  mkdir -p "$BUILD_DIR/.heroku/python"
   if [[ -n $standalone ]]; then
-    mkdir -p "$BUILD_DIR/.heroku/python"
     tar -xzf "$CACHE_DIR/python-standalone/$standalone" -C "$BUILD_DIR/.heroku/python" --strip-components=1
   else
-    /usr/bin/python3 -m venv --without-pip "$PYTHON_HOME"
+    # venv does not write through a link; what names its place is changed after.
+    /usr/bin/python3 -m venv --without-pip "$BUILD_DIR/.heroku/python"
+    sed -i "s#$BUILD_DIR/.heroku/python#$PYTHON_HOME#g" .heroku/python/pyvenv.cfg .heroku/python/bin/[Aa]ctivate*
   fi
 }
 
@@ -138,5 +140,5 @@ run_pip() {
   # Compiled here, or every start would do it again. By hash and unchecked, since
   # an image's file times need not be the build's. Packages may hold files that
   # are no valid Python (templates): not a reason to fail.
-  "$PYTHON_HOME/bin/python" -m compileall -q -j 2 --invalidation-mode unchecked-hash "$PYTHON_HOME/lib" >/dev/null 2>&1 || true
+  "$PYTHON_HOME/bin/python" -m compileall -q --invalidation-mode unchecked-hash "$PYTHON_HOME/lib" >/dev/null 2>&1 || true
 }

@@ -1,1 +1,20 @@
-//! The doors: Platform API, git over HTTP and SSH.
+//! The doors of Windlass: the Platform API over HTTP, git over HTTP on the same port, and git
+//! over SSH.
+//!
+//! Handlers hold no decisions: they take a request apart, call the platform, and give its answer
+//! the shape that clients know (Heroku's Platform API v3).
+#![forbid(unsafe_code)]
+
+mod attach;
+mod convention;
+mod git;
+mod heroku;
+mod keepalive;
+mod key;
+mod serve;
+mod state;
+mod stream;
+
+pub use git::ssh::{SshError, serve_ssh};
+pub use key::{InvalidKey, ParsedKey, parse_public_key};
+pub use serve::{router, serve_http};

@@ -1,1 +1,54 @@
 //! The client: one file a command.
+//!
+//! Everything it does goes through the Platform API over HTTP; it starts in a few
+//! milliseconds, so nothing is read or connected before a command needs it. Exit codes
+//! are listed in the table of [`error`].
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod attach;
+mod client;
+mod commands;
+mod context;
+mod environment;
+pub mod error;
+mod git;
+mod output;
+mod process;
+mod session;
+mod terminal;
+#[cfg(test)]
+mod test_support;
+#[cfg(test)]
+mod tests;
+mod time;
+mod tls;
+
+pub use arguments::{command_names, normalise_arguments};
+pub use commands::Command;
+
+use error::ErrorKind;
+use session::Session;
+use std::process::ExitCode;
+
+/// Runs one client command to its end and gives the process's exit code.
+///
+/// `root` builds the whole program's clap command; only `completions` calls it.
+pub fn run(command: Command, root: fn() -> clap::Command) -> ExitCode {
+    let mut session = Session::of_process();
+    let result = commands::dispatch(command, &mut session, root);
+    let warnings = session.warnings.take();
+    for warning in warnings {
+        // Standard error being closed leaves nobody to warn.
+        let _ = session.output.warning(&warning);
+    }
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if error.kind != ErrorKind::OutputClosed {
+                session.output.error(&error);
+            }
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}

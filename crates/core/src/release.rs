@@ -1,1 +1,36 @@
-//! release
+//! What a new release means for the formation.
+
+use crate::names::ProcessType;
+use std::collections::BTreeMap;
+
+/// Returns the formation that goes with a release's process types: quantities are kept, a `web`
+/// that was not there before gets 1, other new types 0, and types that vanished are dropped
+/// (Heroku's rule).
+#[must_use]
+pub fn formation_for<'a>(
+    processes: impl Iterator<Item = &'a ProcessType>,
+    before: &BTreeMap<ProcessType, u32>,
+) -> BTreeMap<ProcessType, u32> {
+    processes
+        .map(|process| {
+            let default = u32::from(process.is_web());
+            (process.clone(), before.get(process).copied().unwrap_or(default))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_quantities_and_drops_what_vanished() {
+        let process = |name: &str| name.parse::<ProcessType>().unwrap();
+        let before = BTreeMap::from([(process("worker"), 3), (process("old"), 1)]);
+        let types = [process("web"), process("worker"), process("clock")];
+        assert_eq!(
+            formation_for(types.iter(), &before),
+            BTreeMap::from([(process("web"), 1), (process("worker"), 3), (process("clock"), 0)])
+        );
+    }
+}

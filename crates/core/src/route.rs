@@ -88,6 +88,19 @@ pub enum RouterReply {
     Failed { message: String },
 }
 
+/// The port through which the control plane reaches the router. An implementation waits a while
+/// for a router that is being restarted before it gives up.
+#[async_trait::async_trait]
+pub trait RouterPort: Send + Sync + 'static {
+    /// Returns the router's answer, or why there is none.
+    async fn send(&self, command: RouterCommand) -> Result<RouterReply, RouterUnavailable>;
+}
+
+/// The router gave no answer, or refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the router did not answer: {0}")]
+pub struct RouterUnavailable(pub String);
+
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct RouterStatus {
     pub pid: u32,

@@ -33,7 +33,7 @@ pub(crate) fn pack(fs: &Path, out: &mut dyn Write) -> Result<(Digest, u64), OciE
 }
 
 /// Returns the digest of `bytes`.
-pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+pub fn digest_of(bytes: &[u8]) -> Digest {
     let mut hash = [0; 32];
     hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
     Digest::from_sha256(&hash)

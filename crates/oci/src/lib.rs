@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use windlass_core::ids::Digest;
 
 pub use collect::UNUSED_GRACE;
+pub use layer::digest_of;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OciError {
@@ -39,7 +40,10 @@ pub enum OciError {
 }
 
 impl OciError {
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }

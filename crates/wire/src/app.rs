@@ -87,8 +87,8 @@ pub struct DomainCreate {
 /// `POST /apps/:app/log-sessions`
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct LogSessionCreate {
-    /// Only this instance or process type: `web.1`, `web`, `router`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Only this instance or process type: `web.1`, `web`, `router`. Clients have three names for it.
+    #[serde(default, alias = "dyno_name", alias = "type", skip_serializing_if = "Option::is_none")]
     pub dyno: Option<String>,
     /// Lines of history, at most 1500.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Tests of builder.sh with small buildpacks made on the spot.
+set -u
+HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+source "$HERE/check.sh"
+BUILDER="$HERE/../../crates/control/src/build/builder.sh"
+
+# pack NAME SCRIPT=BODY...: a buildpack below $PACKS.
+PACKS="$WORK/packs"
+pack() {
+  local name=$1 script
+  shift
+  mkdir -p "$PACKS/$name/bin"
+  for script in "$@"; do
+    printf '#!/usr/bin/env bash\n%s\n' "${script#*=}" >"$PACKS/$name/bin/${script%%=*}"
+    chmod +x "$PACKS/$name/bin/${script%%=*}"
+  done
+}
+
+# build [BUILDPACK...]: builds $APP. Sets OUTPUT, STATUS, RESULT, RELEASE.
+build() {
+  rm -rf "$WORK/out"
+  mkdir -p "$WORK/out" "$WORK/cache" "$WORK/env" "$WORK/buildpacks"
+  OUTPUT=$(env -i PATH="$PATH" HOME="$WORK" STACK=debian-12 BUILD_DIR="$APP" CACHE_DIR="$WORK/cache" ENV_DIR="$WORK/env" \
+    WINDLASS_PACKS_DIR="$PACKS" WINDLASS_OUT_DIR="$WORK/out" WINDLASS_BUILDPACKS="$*" bash "$BUILDER" 2>&1)
+  STATUS=$?
+  RESULT=$(<"$WORK/out/result.json")
+  RELEASE=$(cat "$WORK/out/release.yml" 2>/dev/null)
+}
+
+valid_json() { python3 -c 'import json, sys; json.loads(sys.argv[1])' "$1"; }
+
+pack nodejs 'detect=[[ -f $1/package.json ]] && echo Node.js' 'compile=echo node compile'
+pack python 'detect=[[ -f $1/requirements.txt ]] && echo Python' 'compile=echo "args $*"; echo made >"$1/made"' \
+  'release=printf -- "---\ndefault_process_types:\n  web: serve\n"'
+pack static 'detect=[[ -f $1/index.html ]] && echo Static' 'compile=true'
+
+app requirements.txt index.html
+build
+check 'a build succeeds' equal "$STATUS" 0
+check 'the stack is named' contains "$OUTPUT" '-----> Building on the Debian-12 stack'
+check 'python comes before static' contains "$OUTPUT" '-----> Python app detected'
+check 'compile has its arguments' contains "$OUTPUT" "args $APP $WORK/cache $WORK/env"
+check 'compile changes the app' test -f "$APP/made"
+check 'the result is valid JSON' valid_json "$RESULT"
+check 'the result tells' contains "$RESULT" '{"outcome":"succeeded","buildpack":"python","name":"Python","buildpacks":["python"],"exit_code":0,"stages":{"detect_ms":'
+check 'bin/release is kept' contains "$RELEASE" 'web: serve'
+
+app main.rs
+build
+check 'nothing detected fails' equal "$STATUS" 1
+check 'nothing detected is told' contains "$OUTPUT" ' !     No default language could be detected for this app.'
+check 'the outcome is no_buildpack' contains "$RESULT" '"outcome":"no_buildpack"'
+check 'the failure ends as on Heroku' contains "$OUTPUT" ' !     Push failed'
+
+pack broken 'detect=printf '\''Odd "name" \\ \t.\n'\''' 'compile=echo sorry; exit 7'
+build broken
+check 'a failing compile fails' equal "$STATUS" 1
+check 'a failing compile is told' contains "$OUTPUT" ' !     Push rejected, failed to compile Odd "name"'
+check 'its status is kept' contains "$RESULT" '"outcome":"compile_failed"'
+check 'exit code 7' contains "$RESULT" '"exit_code":7'
+check 'odd names are escaped' valid_json "$RESULT"
+
+pack picky 'detect=echo no such luck >&2; exit 1' 'compile=true'
+build heroku/picky
+check 'a configured buildpack must detect' contains "$OUTPUT" '-----> App not compatible with buildpack: heroku/picky'
+check 'what detect said is shown' contains "$OUTPUT" '       no such luck'
+check 'the outcome is detect_failed' contains "$RESULT" '"outcome":"detect_failed","buildpack":"picky"'
+
+build missing
+check 'an unknown buildpack is told' contains "$OUTPUT" ' !     There is no buildpack named missing.'
+
+pack first 'detect=echo First' 'compile=echo "export FROM_FIRST=\"a b\"" >"${BASH_SOURCE[0]%/*}/../export"'
+pack second 'detect=echo Second' 'compile=echo "got <$FROM_FIRST> <${WINDLASS_BUILDPACKS-unset}>"' 'release=exit 3'
+chmod a-w "$PACKS/first"
+build first second
+check 'buildpacks are listed' contains "$OUTPUT" $'-----> Using buildpacks:\n       1. first\n       2. second'
+check 'exports are handed on, ours are not' contains "$OUTPUT" 'got <a b> <unset>'
+check 'a failing release fails' contains "$RESULT" '"outcome":"release_failed","buildpack":"second","name":"Second","buildpacks":["first","second"],"exit_code":3'
+
+pack lingering 'detect=sleep 30 & echo Lingering' 'compile=true'
+app x
+begin=$EPOCHSECONDS
+(build lingering >/dev/null; :) &
+builder=$!
+for _ in {1..40}; do
+  kill -0 "$builder" 2>/dev/null && [[ ! -s $WORK/out/result.json ]] && sleep 0.1
+done
+check 'a process left behind holds nothing up' contains "$(cat "$WORK/out/result.json")" succeeded
+check 'not for long' test $((EPOCHSECONDS - begin)) -lt 10
+pkill -P "$builder" 2>/dev/null
+kill "$builder" 2>/dev/null
+wait 2>/dev/null
+
+app 'bin/detect=#!/bin/sh\necho Inline\n' 'bin/compile=#!/bin/sh\necho inline compile >"$1/inline"\n'
+build inline
+check 'inline runs the scripts of the app' test -f "$APP/inline"
+
+app requirements.txt '.slugignore=# comment\n*.psd\n/docs/\ntest/big*\n!x\n../out\n' a.psd deep/b.psd docs/c test/big1 test/small x
+build
+check 'slugignore: by name at any depth' test ! -e "$APP/a.psd" -a ! -e "$APP/deep/b.psd"
+check 'slugignore: from the root' test ! -e "$APP/docs" -a ! -e "$APP/test/big1"
+check 'slugignore: nothing else' test -e "$APP/test/small" -a -e "$APP/x" -a -e "$WORK/out/result.json"
+finish

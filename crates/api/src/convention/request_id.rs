@@ -1,0 +1,50 @@
+//! The `Request-Id` of every answer, its line in the log, and other headers that all answers have.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::HeaderValue;
+use std::time::Instant;
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// Requests that an account has left in this hour. Nothing is limited, so it never shrinks;
+/// clients that pace themselves by it go at full speed.
+pub(crate) const RATE_LIMIT_REMAINING: u32 = 4_500;
+
+/// Gives a request an identifier, under which everything about it is logged.
+pub(crate) async fn identify(request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().to_string();
+    let span = tracing::info_span!("request", id = %id);
+    let method = request.method().clone();
+    let path = loggable(request.uri().path());
+    let started = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::debug!(%method, path, status, milliseconds, "answered"));
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert("request-id", value);
+    }
+    headers.insert("ratelimit-remaining", HeaderValue::from(RATE_LIMIT_REMAINING));
+    response
+}
+
+/// Returns the path without what would let a reader of the log use it.
+fn loggable(path: &str) -> String {
+    match ["/logs/", "/attach/", "/streams/"].into_iter().find(|prefix| path.starts_with(prefix)) {
+        Some(prefix) => format!("{prefix}…"),
+        None => path.chars().take(200).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn secrets_in_paths_are_not_logged() {
+        assert_eq!(super::loggable("/logs/s3cret"), "/logs/…");
+        assert_eq!(super::loggable("/attach/s3cret"), "/attach/…");
+        assert_eq!(super::loggable("/apps/logs"), "/apps/logs");
+    }
+}

@@ -1,0 +1,185 @@
+//! The formation: how many instances of each process type.
+
+use super::{app_reference, fixed};
+use crate::convention::{
+    ApiError, ApiResult, AppOfCaller, Control, JsonBody, RangeHeader, time, to_the_end,
+};
+use axum::Json;
+use axum::extract::Path;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value;
+use windlass_control::records::{App, User};
+use windlass_control::run::{FormationView, Quantity};
+use windlass_control::{Platform, records};
+use windlass_core::names::ProcessType;
+use windlass_wire::Formation;
+
+/// `PATCH /apps/:app/formation`
+#[derive(Deserialize)]
+pub(super) struct UpdateMany {
+    updates: Vec<Update>,
+}
+
+/// One process type's update. A size comes as text or as a reference, under either name.
+#[derive(Deserialize)]
+pub(super) struct Update {
+    #[serde(rename = "type")]
+    process_type: Option<String>,
+    quantity: Option<Value>,
+    size: Option<Value>,
+    dyno_size: Option<Value>,
+}
+
+pub(super) async fn list(
+    AppOfCaller { app, .. }: AppOfCaller,
+    Control(platform): Control,
+    range: RangeHeader,
+) -> ApiResult<Response> {
+    let formation = platform.formation(&app)?;
+    Ok(range.answer(formation.into_iter().map(|view| shape(&app, view)).collect()))
+}
+
+pub(super) async fn info(
+    AppOfCaller { app, .. }: AppOfCaller,
+    Control(platform): Control,
+    Path((_, name)): Path<(String, String)>,
+) -> ApiResult<Json<Formation>> {
+    let view = find(platform.formation(&app)?, &name)?;
+    Ok(Json(shape(&app, view)))
+}
+
+pub(super) async fn update_many(
+    AppOfCaller { user, app }: AppOfCaller,
+    Control(platform): Control,
+    JsonBody(body): JsonBody<UpdateMany>,
+) -> ApiResult<Json<Vec<Formation>>> {
+    let mut updates = Vec::new();
+    for update in body.updates {
+        let name = update
+            .process_type
+            .clone()
+            .ok_or_else(|| ApiError::invalid("Each update needs a `type`."))?;
+        updates.extend(parsed(&platform, &app, &name, update)?);
+    }
+    let formation = scale(platform, user, app.clone(), updates).await?;
+    Ok(Json(formation.into_iter().map(|view| shape(&app, view)).collect()))
+}
+
+pub(super) async fn update_one(
+    AppOfCaller { user, app }: AppOfCaller,
+    Control(platform): Control,
+    Path((_, name)): Path<(String, String)>,
+    JsonBody(update): JsonBody<Update>,
+) -> ApiResult<Json<Formation>> {
+    let process = process_type(&platform, &app, &name)?;
+    let updates = Vec::from_iter(parsed(&platform, &app, &name, update)?);
+    let formation = scale(platform, user, app.clone(), updates).await?;
+    let view = find(formation, process.as_str())?;
+    Ok(Json(shape(&app, view)))
+}
+
+async fn scale(
+    platform: Platform,
+    user: User,
+    app: App,
+    updates: Vec<(ProcessType, Quantity)>,
+) -> ApiResult<Vec<FormationView>> {
+    if updates.is_empty() {
+        return Ok(platform.formation(&app)?);
+    }
+    to_the_end(async move { platform.scale(&user, &app, updates).await }).await
+}
+
+/// Returns what to scale, or nothing when the update says only a size.
+fn parsed(
+    platform: &Platform,
+    app: &App,
+    name: &str,
+    update: Update,
+) -> ApiResult<Option<(ProcessType, Quantity)>> {
+    fixed::check_size(update.size.as_ref().or(update.dyno_size.as_ref()))?;
+    let process = process_type(platform, app, name)?;
+    Ok(update.quantity.as_ref().map(quantity).transpose()?.map(|quantity| (process, quantity)))
+}
+
+/// Reads a process type, or the id of a formation entry.
+pub(super) fn process_type(
+    platform: &Platform,
+    app: &records::App,
+    name: &str,
+) -> ApiResult<ProcessType> {
+    if let Ok(id) = name.parse::<uuid::Uuid>() {
+        let view = platform.formation(app)?.into_iter().find(|view| view.id == id);
+        return view.map(|view| view.process).ok_or_else(|| ApiError::not_found("formation"));
+    }
+    name.parse().map_err(|_| ApiError::not_found("formation"))
+}
+
+fn find(formation: Vec<FormationView>, name: &str) -> ApiResult<FormationView> {
+    let named = |view: &FormationView| view.process.as_str() == name || view.id.to_string() == name;
+    formation.into_iter().find(named).ok_or_else(|| ApiError::not_found("formation"))
+}
+
+/// Reads `2`, `"2"`, `"+1"` or `"-1"`.
+fn quantity(value: &Value) -> ApiResult<Quantity> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return Err(invalid_quantity(value)),
+    };
+    let relative = value.is_string() && text.starts_with(['+', '-']);
+    let parsed = if relative {
+        text.parse().ok().map(Quantity::Relative)
+    } else {
+        text.parse().ok().map(Quantity::Absolute)
+    };
+    parsed.ok_or_else(|| invalid_quantity(value))
+}
+
+fn invalid_quantity(value: &Value) -> ApiError {
+    ApiError::invalid(format!(
+        "{value} is not a quantity: use a number like 2, or a change like +1 or -1."
+    ))
+}
+
+fn shape(app: &App, view: FormationView) -> Formation {
+    let updated_at = time(view.updated_at);
+    Formation {
+        id: view.id.to_string(),
+        process_type: view.process.to_string(),
+        quantity: view.quantity,
+        size: fixed::SIZE.to_owned(),
+        dyno_size: fixed::size_reference(),
+        command: view.command,
+        app: app_reference(app),
+        created_at: updated_at.clone(),
+        updated_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn quantities_are_numbers_or_text_and_may_be_relative() {
+        let absolute = |value: Value| matches!(quantity(&value), Ok(Quantity::Absolute(2)));
+        assert!(absolute(json!(2)));
+        assert!(absolute(json!("2")));
+        assert!(matches!(quantity(&json!("+1")), Ok(Quantity::Relative(1))));
+        assert!(matches!(quantity(&json!("-3")), Ok(Quantity::Relative(-3))));
+        for bad in [
+            json!(-1),
+            json!(1.5),
+            json!("two"),
+            json!(""),
+            json!([1]),
+            json!("+-1"),
+            json!(5_000_000_000_u64),
+        ] {
+            assert!(quantity(&bad).is_err(), "{bad}");
+        }
+    }
+}

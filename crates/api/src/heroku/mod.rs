@@ -1,0 +1,112 @@
+//! Heroku's Platform API v3: one file a resource.
+
+mod account;
+mod app;
+mod authorization;
+mod build;
+mod config_var;
+mod domain;
+mod dyno;
+mod fixed;
+mod formation;
+mod key;
+mod log_session;
+mod release;
+
+use crate::state::ApiState;
+use axum::Router;
+use axum::routing::{delete, get, post};
+use std::collections::HashMap;
+use windlass_control::records::App;
+use windlass_control::{Platform, Result};
+use windlass_core::ids::UserId;
+use windlass_wire::{Reference, UserReference};
+
+pub(crate) fn routes() -> Router<ApiState> {
+    Router::new()
+        .merge(account_routes())
+        .merge(app_routes())
+        .merge(process_routes())
+        .merge(stream_routes())
+        .merge(fixed::routes())
+}
+
+fn account_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/account", get(account::info))
+        .route("/users/~", get(account::info))
+        .route("/account/rate-limits", get(account::rate_limits))
+        .route("/account/keys", get(key::list).post(key::create))
+        .route("/account/keys/{key}", get(key::info).delete(key::remove))
+        .route("/oauth/authorizations", get(authorization::list).post(authorization::create))
+        .route(
+            "/oauth/authorizations/{authorization}",
+            get(authorization::info).delete(authorization::revoke),
+        )
+        .route("/oauth/sessions/~", delete(authorization::no_session))
+}
+
+fn app_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/apps", get(app::list).post(app::create))
+        .route("/users/~/apps", get(app::list))
+        .route("/apps/{app}", get(app::info).patch(app::update).delete(app::destroy))
+        .route("/apps/{app}/collaborators", get(app::collaborators))
+        .route("/apps/{app}/config-vars", get(config_var::info).patch(config_var::update))
+        .route("/apps/{app}/domains", get(domain::list).post(domain::create))
+        .route("/apps/{app}/domains/{domain}", get(domain::info).delete(domain::remove))
+        .route("/apps/{app}/releases", get(release::list).post(release::create))
+        .route("/apps/{app}/releases/{release}", get(release::info))
+        .route("/apps/{app}/releases/{release}/config-vars", get(release::config_vars))
+        .route("/apps/{app}/builds", get(build::list))
+        .route("/apps/{app}/builds/{build}", get(build::info))
+        .route("/apps/{app}/log-sessions", post(log_session::create))
+}
+
+fn process_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/apps/{app}/formation", get(formation::list).patch(formation::update_many))
+        .route(
+            "/apps/{app}/formation/{formation}",
+            get(formation::info).patch(formation::update_one),
+        )
+        .route("/apps/{app}/formations/{formation}", delete(dyno::restart_formation))
+        .route("/apps/{app}/formations/{formation}/actions/stop", post(dyno::stop_formation))
+        .route("/apps/{app}/dynos", get(dyno::list).post(dyno::create).delete(dyno::restart_all))
+        .route("/apps/{app}/dynos/{dyno}", get(dyno::info).delete(dyno::restart_one))
+        .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dyno::stop))
+}
+
+/// URLs that carry their own secret.
+fn stream_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/logs/{secret}", get(log_session::stream))
+        .route(build::STREAM_ROUTE, get(build::stream))
+        .route("/attach/{secret}", get(crate::attach::attach))
+}
+
+fn app_reference(app: &App) -> Reference {
+    Reference { id: app.id.to_string(), name: app.name.to_string() }
+}
+
+/// Looks each user up once.
+struct Users<'a> {
+    platform: &'a Platform,
+    known: HashMap<UserId, UserReference>,
+}
+
+impl<'a> Users<'a> {
+    fn new(platform: &'a Platform) -> Self {
+        Self { platform, known: HashMap::new() }
+    }
+
+    fn reference(&mut self, id: UserId) -> Result<UserReference> {
+        if let Some(known) = self.known.get(&id) {
+            return Ok(known.clone());
+        }
+        let user = self.platform.user(id)?;
+        let reference = UserReference { id: user.id.to_string(), email: user.email };
+        self.known.insert(id, reference.clone());
+        Ok(reference)
+    }
+}

@@ -1,0 +1,8 @@
+//! The attached end of a one-off process: its streams over one upgraded connection.
+
+mod connection;
+mod frames;
+mod pump;
+
+pub use connection::Connection;
+pub use pump::{Attachment, Signals};

@@ -1,0 +1,337 @@
+//! HTTP to the server: one blocking connection, JSON in and out.
+
+use crate::error::{CliError, ErrorKind, Result};
+use crate::git::origin_of_url;
+use crate::tls;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+use ureq::http::{self, Method, Request, Response};
+use ureq::{Agent, Body};
+use windlass_wire::ErrorBody;
+
+const ACCEPT: &str = "application/vnd.heroku+json; version=3";
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const READ_LIMIT: Duration = Duration::from_secs(60);
+/// A change answers only when its release is live or has failed, which includes
+/// starting, checking and draining instances.
+const CHANGE_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Warnings that the server sent along, to be shown when the command ends.
+pub type Warnings = Rc<RefCell<Vec<String>>>;
+
+/// A server and the token for it.
+pub struct Client {
+    agent: Agent,
+    base: String,
+    token: Option<String>,
+    warnings: Warnings,
+}
+
+/// What a list request asks for, in the API's `Range` header.
+pub enum Range {
+    /// All of it, however many requests that takes.
+    All,
+    /// The newest by version, at most so many.
+    NewestVersions(u32),
+    /// The newest by creation time, at most so many.
+    NewestCreated(u32),
+}
+
+impl Client {
+    /// A client for the server at `base`, a URL without a slash at its end.
+    pub fn new(base: &str, token: Option<String>, warnings: Warnings) -> Result<Client> {
+        Ok(Client { agent: agent_for(base)?, base: base.to_owned(), token, warnings })
+    }
+
+    /// The server's URL.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Fetches one resource.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let response = self.request(Method::GET, path, None, None)?;
+        self.parsed(path, response).map(|(value, _)| value)
+    }
+
+    /// Fetches a list.
+    pub fn list<T: DeserializeOwned>(&self, path: &str, range: Range) -> Result<Vec<T>> {
+        let (mut next, only_one) = match range {
+            Range::All => (None, false),
+            Range::NewestVersions(n) => (Some(format!("version ..; order=desc,max={n}")), true),
+            Range::NewestCreated(n) => (Some(format!("created_at ..; order=desc,max={n}")), true),
+        };
+        let mut all = Vec::new();
+        loop {
+            let response = self.request(Method::GET, path, None, next.as_deref())?;
+            let (page, following): (Vec<T>, _) = self.parsed(path, response)?;
+            let empty = page.is_empty();
+            all.extend(page);
+            match following {
+                Some(range) if !only_one && !empty => next = Some(range),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// Sends a change with a body.
+    pub fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<T> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| CliError::general(format!("Could not write JSON: {error}")))?;
+        let response = self.request(method, path, Some(body), None)?;
+        self.parsed(path, response).map(|(value, _)| value)
+    }
+
+    pub fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        self.send(Method::POST, path, body)
+    }
+
+    pub fn patch<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        self.send(Method::PATCH, path, body)
+    }
+
+    /// Sends a change without a body; the answer's body is not looked at.
+    pub fn command(&self, method: Method, path: &str) -> Result<()> {
+        self.request(method, path, None, None).map(|_| ())
+    }
+
+    pub fn delete(&self, path: &str) -> Result<()> {
+        self.command(Method::DELETE, path)
+    }
+
+    /// Opens a stream of text at a URL that carries its own secret.
+    pub fn stream(&self, url: &str) -> Result<impl std::io::Read + use<>> {
+        let agent = agent_for(url)?;
+        let request = http::Request::get(url)
+            .header("Accept", "text/plain")
+            .body(())
+            .map_err(|error| bad_request(url, &error))?;
+        let response = agent.run(request).map_err(|error| transport_error(url, error))?;
+        if !response.status().is_success() {
+            return Err(api_error(response));
+        }
+        Ok(response.into_body().into_reader())
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        range: Option<&str>,
+    ) -> Result<Response<Body>> {
+        let change = method != Method::GET;
+        let limit = if change { CHANGE_LIMIT } else { READ_LIMIT };
+        let url = format!("{}{path}", self.base);
+        let mut builder = Request::builder().method(method).uri(&url).header("Accept", ACCEPT);
+        if let Some(token) = &self.token {
+            builder = builder.header("Authorization", format!("Bearer {token}"));
+        }
+        if let Some(range) = range {
+            builder = builder.header("Range", range);
+        }
+        if body.is_some() {
+            builder = builder.header("Content-Type", "application/json");
+        }
+        // A change without a body still says that its length is zero.
+        let response = if change {
+            let request = builder.body(body.unwrap_or_default());
+            let request = request.map_err(|error| bad_request(&url, &error))?;
+            let request = self.agent.configure_request(request);
+            self.agent.run(request.timeout_global(Some(limit)).build())
+        } else {
+            let request = builder.body(());
+            let request = request.map_err(|error| bad_request(&url, &error))?;
+            let request = self.agent.configure_request(request);
+            self.agent.run(request.timeout_global(Some(limit)).build())
+        };
+        let response = response.map_err(|error| transport_error(&self.base, error))?;
+        self.keep_warnings(&response);
+        if response.status().is_success() { Ok(response) } else { Err(api_error(response)) }
+    }
+
+    fn keep_warnings(&self, response: &Response<Body>) {
+        for name in ["x-heroku-warning", "warning-message"] {
+            for value in response.headers().get_all(name) {
+                if let Ok(text) = value.to_str() {
+                    self.warnings.borrow_mut().push(text.to_owned());
+                }
+            }
+        }
+    }
+
+    fn parsed<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut response: Response<Body>,
+    ) -> Result<(T, Option<String>)> {
+        let header = response.headers().get("next-range");
+        let following = header.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        let bytes = response
+            .body_mut()
+            .read_to_vec()
+            .map_err(|error| transport_error(&self.base, error))?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| {
+            CliError::general(format!(
+                "The answer of {}{path} was not understood: {error}",
+                self.base
+            ))
+            .hint("Is this a Windlass server, and of the same version as this client?")
+        })?;
+        Ok((value, following))
+    }
+}
+
+/// One part of a path, percent-encoded where needed.
+pub fn encoded(part: &str) -> String {
+    let mut text = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(char::from(byte));
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// Settings for a URL: certificates are read only for https, proxies not used for this machine.
+fn agent_for(url: &str) -> Result<Agent> {
+    let mut config = Agent::config_builder()
+        .http_status_as_error(false)
+        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(CONNECT_LIMIT));
+    if url.starts_with("https://") {
+        config = config.tls_config(tls::for_requests()?);
+    }
+    if is_this_machine(url) {
+        config = config.proxy(None);
+    }
+    Ok(config.build().new_agent())
+}
+
+/// Whether a URL names this machine: `localhost`, a name under it, or a loopback address.
+pub fn is_this_machine(url: &str) -> bool {
+    let Some(origin) = origin_of_url(url) else {
+        return false;
+    };
+    let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
+    let host = if authority.starts_with('[') {
+        authority.split(']').next().unwrap_or_default()
+    } else {
+        authority.split(':').next().unwrap_or_default()
+    };
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.starts_with("127.")
+        || host == "[::1"
+}
+
+fn bad_request(url: &str, error: &http::Error) -> CliError {
+    CliError::usage(format!("{url} is no usable URL: {error}"))
+}
+
+/// An answer other than success as what it means for the user.
+fn api_error(mut response: Response<Body>) -> CliError {
+    let status = response.status();
+    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let Ok(body) = serde_json::from_str::<ErrorBody>(&text) else {
+        let message = format!("The server answered with an error: {status}.");
+        return CliError::new(kind_of_status(status.as_u16()), message);
+    };
+    let mut error = CliError::new(kind_of_status(status.as_u16()), body.message);
+    error.hint = match (body.id.as_str(), body.resource.as_deref(), body.url) {
+        (_, _, Some(url)) => Some(format!("See {url} for more.")),
+        ("unauthorized", ..) => Some("Run `windlass login`.".to_owned()),
+        ("not_found", Some("app"), _) => Some("`windlass apps` lists yours.".to_owned()),
+        _ => None,
+    };
+    error
+}
+
+fn kind_of_status(status: u16) -> ErrorKind {
+    match status {
+        401 => ErrorKind::NotLoggedIn,
+        404 | 410 => ErrorKind::NotFound,
+        403 | 409 | 422 | 423 => ErrorKind::Refused,
+        _ => ErrorKind::General,
+    }
+}
+
+fn transport_error(url: &str, error: ureq::Error) -> CliError {
+    match error {
+        ureq::Error::HostNotFound => unreachable(url, "the name is not known"),
+        ureq::Error::ConnectionFailed => unreachable(url, "no connection"),
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            unreachable(url, "no connection in time")
+        }
+        ureq::Error::Timeout(_) => {
+            CliError::general(format!("The server at {url} did not answer in time."))
+                .hint("The request may still be carried out; look at `windlass releases`.")
+        }
+        ureq::Error::Io(error) => io_error(url, &error),
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => {
+            tls::error(url, &error)
+        }
+        other => CliError::general(format!("The request to {url} failed: {other}")),
+    }
+}
+
+fn io_error(url: &str, error: &std::io::Error) -> CliError {
+    use std::io::ErrorKind as Io;
+    match error.kind() {
+        Io::ConnectionRefused => unreachable(url, "connection refused"),
+        Io::TimedOut | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
+            unreachable(url, &error.to_string())
+        }
+        // rustls reports what it found wrong with a certificate in this form.
+        Io::InvalidData => tls::error(url, error),
+        // The standard library gives a failed name look-up no kind of its own.
+        _ if error.to_string().starts_with("failed to lookup address") => {
+            unreachable(url, "the name is not known")
+        }
+        _ => CliError::general(format!("The connection to {url} broke: {error}")),
+    }
+}
+
+/// The error for a server that cannot be reached.
+pub fn unreachable(url: &str, why: &str) -> CliError {
+    let message = format!("No Windlass server answers at {url} ({why}).");
+    CliError::new(ErrorKind::Unreachable, message)
+        .hint("Start one with `windlass server`, or log in to another with `windlass login URL`.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for url in [
+            "http://localhost:8081",
+            "http://bibly.localhost:8080/x",
+            "http://127.0.0.1:1",
+            "http://[::1]:80",
+        ] {
+            assert!(is_this_machine(url), "{url}");
+        }
+        for url in ["https://example.com", "http://localhost.example.com", "x"] {
+            assert!(!is_this_machine(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn parts_of_paths_are_encoded() {
+        assert_eq!(encoded("bibly-1.x_y~"), "bibly-1.x_y~");
+        assert_eq!(encoded("a/b c?ü"), "a%2Fb%20c%3F%C3%BC");
+    }
+}

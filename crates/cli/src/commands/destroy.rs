@@ -1,0 +1,75 @@
+//! `windlass destroy`
+
+use super::app_path;
+use crate::arguments::AppArguments;
+use crate::error::{CliError, Result};
+use crate::git::Repository;
+use crate::session::Session;
+use windlass_wire::App;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Destroy {
+    /// The app, as with --app
+    #[arg(conflicts_with = "app")]
+    name: Option<String>,
+    /// The app's name once more, instead of a question
+    #[arg(short, long, value_name = "NAME")]
+    confirm: Option<String>,
+    #[command(flatten)]
+    app: AppArguments,
+}
+
+impl Destroy {
+    pub fn run(self, session: &mut Session) -> Result<()> {
+        let mut arguments = self.app;
+        arguments.app = arguments.app.or(self.name);
+        let (client, name) = session.app_client(&arguments)?;
+        let path = app_path(&name, "");
+        let app: App = client.get(&path)?;
+        confirmed(session, &app.name, self.confirm.as_deref())?;
+        let message = format!(
+            "Destroying {} (with its releases, config vars and domains)",
+            session.output.app(&app.name)
+        );
+        session.output.action(&message, || client.delete(&path), |_, ()| None)?;
+        forget_remotes(session, &app)
+    }
+}
+
+/// The name given again, by option or as an answer on the terminal.
+fn confirmed(session: &mut Session, app: &str, given: Option<&str>) -> Result<()> {
+    let again = format!("Pass --confirm {app} to go ahead.");
+    let answer = match given {
+        Some(given) => given.to_owned(),
+        None if session.environment.stdin_terminal => {
+            session
+                .output
+                .warning(&format!("This deletes {app} and all that belongs to it, for good."))?;
+            session.output.warning(&format!("To go ahead, type {app} or pass --confirm {app}."))?;
+            session.output.error_bytes(b"> ")?;
+            session.read_line()?
+        }
+        None => {
+            let message = format!("Destroying {app} needs a confirmation.");
+            return Err(CliError::refused(message).hint(again));
+        }
+    };
+    if answer.trim() == app {
+        return Ok(());
+    }
+    let message = format!("Confirmation did not match {app}. Nothing was deleted.");
+    Err(CliError::refused(message).hint(again))
+}
+
+fn forget_remotes(session: &mut Session, app: &App) -> Result<()> {
+    let Some(repository) = Repository::here(&session.environment) else {
+        return Ok(());
+    };
+    for (remote, url) in repository.remotes()? {
+        if url == app.git_url {
+            repository.remove_remote(&remote)?;
+            session.output.note(format!("Removed git remote {remote}"))?;
+        }
+    }
+    Ok(())
+}

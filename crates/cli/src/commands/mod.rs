@@ -1,0 +1,217 @@
+//! The commands. Names with a colon are the canonical ones; aliases are Heroku's.
+
+mod apps;
+mod authorizations;
+mod builds;
+mod completions;
+mod config;
+mod create;
+mod destroy;
+mod domains;
+mod git;
+mod info;
+mod keys;
+mod login;
+mod logout;
+mod logs;
+mod maintenance;
+mod open;
+mod ps;
+mod releases;
+mod rename;
+mod rollback;
+mod run;
+mod version;
+mod whoami;
+
+use crate::client::encoded;
+use crate::error::Result;
+use crate::session::Session;
+
+/// Every command of the client.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Log in to a server
+    #[command(name = "login", alias = "auth:login")]
+    Login(login::Login),
+    /// Forget the login to a server
+    #[command(name = "logout", alias = "auth:logout")]
+    Logout(logout::Logout),
+    /// Show who you are logged in as
+    #[command(name = "whoami", alias = "auth:whoami")]
+    Whoami(whoami::Whoami),
+
+    /// Create an app
+    #[command(name = "create", visible_alias = "apps:create")]
+    Create(create::Create),
+    /// List your apps
+    #[command(name = "apps", aliases = ["apps:list", "list"])]
+    Apps(apps::Apps),
+    /// Show an app
+    #[command(name = "info", visible_alias = "apps:info")]
+    Info(info::Info),
+    /// Delete an app with all that belongs to it
+    #[command(name = "destroy", visible_alias = "apps:destroy", alias = "apps:delete")]
+    Destroy(destroy::Destroy),
+    /// Give an app another name
+    #[command(name = "rename", visible_alias = "apps:rename")]
+    Rename(rename::Rename),
+    /// Open an app in the browser, or print its URL
+    #[command(name = "open", alias = "apps:open")]
+    Open(open::Open),
+    /// Point this repository's git remote at an app
+    #[command(name = "git:remote")]
+    GitRemote(git::Remote),
+    /// Answer git's question for credentials
+    #[command(name = "git:credentials", hide = true)]
+    GitCredentials(git::Credentials),
+
+    /// Show an app's config vars
+    #[command(name = "config")]
+    Config(config::Show),
+    /// Set config vars and restart the app
+    #[command(name = "config:set", alias = "config:add")]
+    ConfigSet(config::Set),
+    /// Print the value of one config var
+    #[command(name = "config:get")]
+    ConfigGet(config::Get),
+    /// Remove config vars and restart the app
+    #[command(name = "config:unset", alias = "config:remove")]
+    ConfigUnset(config::Unset),
+
+    /// List an app's processes
+    #[command(name = "ps", alias = "dyno")]
+    Ps(ps::List),
+    /// Show or change how many processes of each type run
+    #[command(name = "ps:scale", aliases = ["scale", "dyno:scale"])]
+    PsScale(ps::Scale),
+    /// Restart all processes, one type or one process
+    #[command(name = "ps:restart", aliases = ["restart", "dyno:restart"])]
+    PsRestart(ps::Restart),
+    /// Stop one process or one type
+    #[command(name = "ps:stop", aliases = ["ps:kill", "stop", "kill", "dyno:stop", "dyno:kill"])]
+    PsStop(ps::Stop),
+    /// Run a command in a new process of the app
+    #[command(name = "run")]
+    Run(run::Run),
+    /// Run a command in a new process and leave it running
+    #[command(name = "run:detached")]
+    RunDetached(run::RunDetached),
+    /// Show or follow an app's logs
+    #[command(name = "logs", alias = "log")]
+    Logs(logs::Logs),
+
+    /// List an app's releases
+    #[command(name = "releases")]
+    Releases(releases::List),
+    /// Show one release
+    #[command(name = "releases:info")]
+    ReleasesInfo(releases::Info),
+    /// Go back to an earlier release
+    #[command(name = "rollback", visible_alias = "releases:rollback")]
+    Rollback(rollback::Rollback),
+    /// List an app's builds
+    #[command(name = "builds")]
+    Builds(builds::Builds),
+
+    /// List an app's domains
+    #[command(name = "domains")]
+    Domains(domains::List),
+    /// Serve an app under one more domain
+    #[command(name = "domains:add")]
+    DomainsAdd(domains::Add),
+    /// Stop serving an app under a domain
+    #[command(name = "domains:remove")]
+    DomainsRemove(domains::Remove),
+    /// Tell whether an app is in maintenance mode
+    #[command(name = "maintenance")]
+    Maintenance(maintenance::Show),
+    /// Put an app into maintenance mode
+    #[command(name = "maintenance:on")]
+    MaintenanceOn(maintenance::On),
+    /// Take an app out of maintenance mode
+    #[command(name = "maintenance:off")]
+    MaintenanceOff(maintenance::Off),
+
+    /// List your SSH keys
+    #[command(name = "keys")]
+    Keys(keys::List),
+    /// Add an SSH public key
+    #[command(name = "keys:add")]
+    KeysAdd(keys::Add),
+    /// Remove an SSH key
+    #[command(name = "keys:remove")]
+    KeysRemove(keys::Remove),
+    /// List your tokens
+    #[command(name = "authorizations")]
+    Authorizations(authorizations::List),
+    /// Make a new token
+    #[command(name = "authorizations:create")]
+    AuthorizationsCreate(authorizations::Create),
+    /// Make a token unusable
+    #[command(name = "authorizations:revoke", alias = "authorizations:destroy")]
+    AuthorizationsRevoke(authorizations::Revoke),
+
+    /// Print completions for a shell
+    #[command(name = "completions", alias = "autocomplete")]
+    Completions(completions::Completions),
+    /// Print the client's version
+    #[command(name = "version")]
+    Version(version::Version),
+}
+
+/// Runs one command; gives the exit code.
+pub(crate) fn dispatch(
+    command: Command,
+    session: &mut Session,
+    root: fn() -> clap::Command,
+) -> Result<u8> {
+    let done = match command {
+        Command::Run(arguments) => return arguments.run(session),
+        Command::Login(arguments) => arguments.run(session),
+        Command::Logout(arguments) => arguments.run(session),
+        Command::Whoami(arguments) => arguments.run(session),
+        Command::Create(arguments) => arguments.run(session),
+        Command::Apps(arguments) => arguments.run(session),
+        Command::Info(arguments) => arguments.run(session),
+        Command::Destroy(arguments) => arguments.run(session),
+        Command::Rename(arguments) => arguments.run(session),
+        Command::Open(arguments) => arguments.run(session),
+        Command::GitRemote(arguments) => arguments.run(session),
+        Command::GitCredentials(arguments) => arguments.run(session),
+        Command::Config(arguments) => arguments.run(session),
+        Command::ConfigSet(arguments) => arguments.run(session),
+        Command::ConfigGet(arguments) => arguments.run(session),
+        Command::ConfigUnset(arguments) => arguments.run(session),
+        Command::Ps(arguments) => arguments.run(session),
+        Command::PsScale(arguments) => arguments.run(session),
+        Command::PsRestart(arguments) => arguments.run(session),
+        Command::PsStop(arguments) => arguments.run(session),
+        Command::RunDetached(arguments) => arguments.run(session),
+        Command::Logs(arguments) => arguments.run(session),
+        Command::Releases(arguments) => arguments.run(session),
+        Command::ReleasesInfo(arguments) => arguments.run(session),
+        Command::Rollback(arguments) => arguments.run(session),
+        Command::Builds(arguments) => arguments.run(session),
+        Command::Domains(arguments) => arguments.run(session),
+        Command::DomainsAdd(arguments) => arguments.run(session),
+        Command::DomainsRemove(arguments) => arguments.run(session),
+        Command::Maintenance(arguments) => arguments.run(session),
+        Command::MaintenanceOn(arguments) => arguments.run(session),
+        Command::MaintenanceOff(arguments) => arguments.run(session),
+        Command::Keys(arguments) => arguments.run(session),
+        Command::KeysAdd(arguments) => arguments.run(session),
+        Command::KeysRemove(arguments) => arguments.run(session),
+        Command::Authorizations(arguments) => arguments.run(session),
+        Command::AuthorizationsCreate(arguments) => arguments.run(session),
+        Command::AuthorizationsRevoke(arguments) => arguments.run(session),
+        Command::Completions(arguments) => arguments.run(session, root),
+        Command::Version(arguments) => arguments.run(session),
+    };
+    done.map(|()| 0)
+}
+
+/// `/apps/<app>` and what follows.
+fn app_path(app: &str, rest: &str) -> String {
+    format!("/apps/{}{rest}", encoded(app))
+}

@@ -1,0 +1,91 @@
+//! From a commit in a repository to files in a directory, owned by the build's user.
+
+use crate::receive::git;
+use crate::run::APP_USER;
+use crate::{PlatformError, Result};
+use std::os::unix::fs::lchown;
+use std::path::Path;
+use std::time::Duration;
+
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(120);
+const SUBMODULES_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Submodules may come over these only: a `file:` URL would read the server's own disk.
+const SUBMODULE_PROTOCOLS: &str = "http:https:git:ssh";
+
+/// Writes the files of `commit` to `directory` (empty), without `.git`. `scratch` is a directory for
+/// what git needs meanwhile.
+pub(super) async fn check_out(repository: &Path, commit: &str, directory: &Path, scratch: &Path) -> Result<()> {
+    let index = scratch.join("index");
+    let (index, worktree, repository_text) = (text(&index)?, text(directory)?, text(repository)?);
+    let arguments = ["--git-dir", repository_text, "--work-tree", worktree, "checkout", "--force", "--quiet", commit, "--", "."];
+    let checked_out = git::run(&arguments, &[("GIT_INDEX_FILE", index)], CHECKOUT_TIMEOUT).await;
+    if let Err(error) = checked_out {
+        // git refuses to check out the empty tree by path; there is nothing to write then.
+        if !error.to_string().contains("did not match any file") {
+            return Err(PlatformError::internal("the source could not be checked out", error));
+        }
+    }
+    if directory.join(".gitmodules").symlink_metadata().is_ok_and(|file| file.is_file()) {
+        fetch_submodules(repository_text, commit, worktree, scratch).await?;
+    }
+    let directory = directory.to_owned();
+    let owned = tokio::task::spawn_blocking(move || give_to_build_user(&directory)).await;
+    owned
+        .map_err(|error| PlatformError::internal("the source could not be prepared", error))?
+        .map_err(|error| PlatformError::internal("the source could not be given to the build's user", error))
+}
+
+/// Fetches submodules as Heroku does. The repository is cloned beside the checked-out files, since
+/// git wants a work tree with a `.git` for this.
+async fn fetch_submodules(repository: &str, commit: &str, worktree: &str, scratch: &Path) -> Result<()> {
+    let clone = scratch.join("submodules.git");
+    let clone = text(&clone)?;
+    git::run(&["clone", "--quiet", "--bare", "--shared", "--", repository, clone], &[], CHECKOUT_TIMEOUT)
+        .await
+        .map_err(|error| PlatformError::internal("the source could not be cloned", error))?;
+    let environment = [("GIT_ALLOW_PROTOCOL", SUBMODULE_PROTOCOLS), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_WORK_TREE", worktree), ("GIT_DIR", clone)];
+    let steps: [&[&str]; 3] = [
+        &["config", "core.bare", "false"],
+        &["-C", worktree, "read-tree", commit],
+        &["-C", worktree, "submodule", "update", "--init", "--recursive", "--quiet"],
+    ];
+    for step in steps {
+        if let Err(error) = git::run(step, &environment, SUBMODULES_TIMEOUT).await {
+            return Err(PlatformError::Invalid(format!("The submodules could not be fetched: {error}")));
+        }
+    }
+    remove_git_files(Path::new(worktree)).map_err(|error| PlatformError::internal("the submodules could not be prepared", error))
+}
+
+/// Removes the `.git` files that submodules leave in their directories.
+fn remove_git_files(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name() == ".git" {
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        } else if entry.file_type()?.is_dir() {
+            remove_git_files(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes the owner of a tree without following links.
+fn give_to_build_user(path: &Path) -> std::io::Result<()> {
+    lchown(path, Some(APP_USER), Some(APP_USER))?;
+    if path.symlink_metadata()?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_to_build_user(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| PlatformError::Internal(format!("the path {} is not UTF-8", path.display()), None))
+}

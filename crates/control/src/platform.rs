@@ -1,0 +1,175 @@
+//! The platform: what all methods share, and its start.
+
+use crate::observe::{LogSessions, LogStore};
+use crate::receive::Receiver;
+use crate::route::Routes;
+use crate::run::Apps;
+use crate::settings::Settings;
+use crate::{PlatformError, Result};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+use windlass_core::driver::Driver;
+use windlass_core::route::RouterPort;
+use windlass_oci::ImageStore;
+use windlass_store::Store;
+
+/// The control plane of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform(Arc<Parts>);
+
+pub(crate) struct Parts {
+    settings: Settings,
+    store: Store,
+    images: ImageStore,
+    driver: Arc<dyn Driver>,
+    logs: LogStore,
+    log_sessions: LogSessions,
+    routes: Routes,
+    apps: Apps,
+    receiver: Receiver,
+    build_slots: Semaphore,
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    now_us() / 1_000
+}
+
+/// Microseconds since the Unix epoch.
+pub(crate) fn now_us() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Platform {
+    /// Opens the platform over its data directory, takes over what the driver runs, brings the
+    /// router's table up to date and starts the reconcilers.
+    pub async fn open(settings: Settings, driver: Arc<dyn Driver>, images: ImageStore, router: Arc<dyn RouterPort>) -> Result<Self> {
+        prepare_directories(&settings)?;
+        let store = Store::open(&settings.data_directory)?;
+        crate::build::unpack_buildpacks(&settings.data_directory)?;
+        let logs = LogStore::new(settings.data_directory.join("logs"));
+        let concurrent_builds = settings.build.concurrent;
+        let platform = Self(Arc::new(Parts {
+            receiver: Receiver::new(&settings),
+            settings,
+            store,
+            images,
+            driver,
+            logs,
+            log_sessions: LogSessions::default(),
+            routes: Routes::new(router),
+            apps: Apps::default(),
+            build_slots: Semaphore::new(concurrent_builds),
+        }));
+        platform.clean_up_after_last_run().await?;
+        platform.take_over_instances().await?;
+        platform.serve_hooks()?;
+        platform.spawn_housekeeping();
+        Ok(platform)
+    }
+
+    /// What was under way when the server stopped is over: say so.
+    async fn clean_up_after_last_run(&self) -> Result<()> {
+        let reason = "the server stopped before this had ended";
+        let builds = self.store().fail_pending_builds(reason, now_ms())?;
+        let releases = self.store().fail_pending_releases(reason, now_ms())?;
+        if builds + releases > 0 {
+            tracing::warn!(builds, releases, "marked as failed what the last run left unfinished");
+        }
+        Ok(())
+    }
+
+    fn spawn_housekeeping(&self) {
+        let weak = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(std::time::Duration::from_secs(5));
+            let mut round = 0u64;
+            loop {
+                interval.tick().await;
+                let Some(parts) = weak.upgrade() else { return };
+                let platform = Self(parts);
+                let logs = platform.logs().clone();
+                let rotated = tokio::task::spawn_blocking(move || logs.rotate()).await;
+                if let Ok(Err(error)) = rotated {
+                    tracing::warn!(%error, "logs could not be rotated");
+                }
+                if round.is_multiple_of(120) {
+                    platform.collect_images().await;
+                }
+                round += 1;
+            }
+        });
+    }
+
+    /// Removes images that no kept release needs.
+    async fn collect_images(&self) {
+        let (store, images, kept) = (self.store().clone(), self.images().clone(), self.settings().releases_kept);
+        let collected = tokio::task::spawn_blocking(move || -> Result<usize> {
+            let in_use = store.images_in_use(kept)?;
+            Ok(images.collect(&in_use)?)
+        });
+        match collected.await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(images)) => tracing::info!(images, "collected images that no release keeps"),
+            Ok(Err(error)) => tracing::warn!(%error, "images could not be collected"),
+            Err(error) => tracing::warn!(%error, "the image collector stopped"),
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn images(&self) -> &ImageStore {
+        &self.0.images
+    }
+
+    pub(crate) fn driver(&self) -> &Arc<dyn Driver> {
+        &self.0.driver
+    }
+
+    pub(crate) fn logs(&self) -> &LogStore {
+        &self.0.logs
+    }
+
+    pub(crate) fn log_sessions(&self) -> &LogSessions {
+        &self.0.log_sessions
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.0.routes
+    }
+
+    pub(crate) fn app_tasks(&self) -> &Apps {
+        &self.0.apps
+    }
+
+    pub(crate) fn receiver(&self) -> &Receiver {
+        &self.0.receiver
+    }
+
+    pub(crate) fn build_slots(&self) -> &Semaphore {
+        &self.0.build_slots
+    }
+}
+
+fn prepare_directories(settings: &Settings) -> Result<()> {
+    let data = &settings.data_directory;
+    for name in ["repositories", "caches", "builds", "logs", "hooks"] {
+        make_directory(&data.join(name))?;
+    }
+    make_directory(&settings.run_directory)
+}
+
+pub(crate) fn make_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+        .map_err(|source| PlatformError::internal(&format!("the directory {} could not be made", path.display()), source))
+}

@@ -1,0 +1,6 @@
+//! Release: an image and config vars under a number. Every change of either makes one.
+
+mod config_vars;
+mod releases;
+
+pub(crate) use releases::ReleaseRequest;

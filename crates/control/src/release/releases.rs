@@ -1,0 +1,114 @@
+//! Making releases current, looking at them, and going back.
+
+use crate::platform::now_ms;
+use crate::records::{App, NewRelease, Release, ReleaseStatus, User};
+use crate::run::{Deploy, Message};
+use crate::{Platform, PlatformError, Result};
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+use windlass_core::ids::{AppId, ReleaseId};
+use windlass_core::names::ProcessType;
+use windlass_core::release::formation_for;
+
+/// A release that somebody wants.
+pub(crate) struct ReleaseRequest {
+    pub new: NewRelease,
+    /// See `run::Deploy::even_if_broken`.
+    pub even_if_broken: bool,
+}
+
+impl Platform {
+    /// Stores a release and returns once it is current or has failed. Dropping the future before
+    /// that abandons the release.
+    pub(crate) async fn release_and_deploy(&self, user: &User, app: &App, request: ReleaseRequest) -> Result<Release> {
+        let release = self.store().insert_release(&request.new, now_ms())?;
+        self.logs().append(app.id, "app[api]", &format!("{} by user {}", release.description, user.email));
+        self.logs().append(app.id, "app[api]", &format!("Release v{} created by user {}", release.version, user.email));
+        let before: BTreeMap<ProcessType, u32> =
+            self.store().formation(app.id)?.into_iter().map(|entry| (entry.process, entry.quantity)).collect();
+        let formation = formation_for(release.processes.keys(), &before);
+        let (reply, outcome) = oneshot::channel();
+        let deploy = Deploy { release, formation, even_if_broken: request.even_if_broken, reply };
+        if !self.app_tasks().send(app.id, Message::Deploy(Box::new(deploy))) {
+            return Err(PlatformError::NotFound { resource: "app" });
+        }
+        let mut abandoned = WakeOnDrop { platform: self, app: app.id, armed: true };
+        let outcome = outcome.await;
+        abandoned.armed = false;
+        outcome.map_err(|_| PlatformError::NotFound { resource: "app" })?
+    }
+
+    /// Returns the release that is served.
+    pub(crate) fn current_release(&self, app: &App) -> Result<Release> {
+        let missing = || PlatformError::NotFound { resource: "release" };
+        let app = self.store().app(app.id)?.ok_or_else(missing)?;
+        self.store().release(app.id, app.current_release)?.ok_or_else(missing)
+    }
+
+    /// Returns releases, newest first.
+    pub fn releases(&self, app: &App, limit: u32) -> Result<Vec<Release>> {
+        Ok(self.store().releases(app.id, limit)?)
+    }
+
+    /// Returns a release by version (`7`, `v7`), id, or `current`.
+    pub fn release(&self, app: &App, version_or_id: &str) -> Result<Release> {
+        if version_or_id == "current" {
+            return self.current_release(app);
+        }
+        let digits = version_or_id.strip_prefix('v').unwrap_or(version_or_id);
+        let found = match (digits.parse::<u32>(), version_or_id.parse::<ReleaseId>()) {
+            (Ok(version), _) => self.store().release(app.id, version)?,
+            (_, Ok(id)) => self.store().release_by_id(app.id, id)?,
+            _ => None,
+        };
+        found.ok_or(PlatformError::NotFound { resource: "release" })
+    }
+
+    /// Whether one can go back to this release: it worked and its image is still there.
+    #[must_use]
+    pub fn is_rollback_target(&self, app: &App, release: &Release) -> bool {
+        let stored = release.image.as_ref().is_some_and(|image| self.images().resolve(image).is_ok());
+        release.status == ReleaseStatus::Succeeded && stored && release.version != app.current_release
+    }
+
+    /// Makes a new release of an old one's image and config vars.
+    pub async fn rollback(&self, user: &User, app: &App, version_or_id: &str) -> Result<Release> {
+        let target = self.release(app, version_or_id)?;
+        let version = target.version;
+        if target.status != ReleaseStatus::Succeeded {
+            return Err(PlatformError::Invalid(format!("v{version} did not succeed, so it cannot be gone back to.")));
+        }
+        let Some(image) = target.image.clone() else {
+            return Err(PlatformError::Invalid(format!("v{version} has no image: nothing had been deployed then.")));
+        };
+        if self.images().resolve(&image).is_err() {
+            return Err(PlatformError::Invalid(format!("The image of v{version} is no longer kept: push that commit again.")));
+        }
+        let new = NewRelease {
+            app: app.id,
+            description: format!("Rollback to v{version}"),
+            user: user.id,
+            build: target.build,
+            image: Some(image),
+            config_vars: target.config_vars,
+            processes: target.processes,
+            commit: target.commit,
+        };
+        self.release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false }).await
+    }
+}
+
+/// Makes the app's task notice that nobody waits for a deploy any more.
+struct WakeOnDrop<'a> {
+    platform: &'a Platform,
+    app: AppId,
+    armed: bool,
+}
+
+impl Drop for WakeOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.platform.app_tasks().send(self.app, Message::Wake);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Route: the table that the router should have, and getting it there.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use windlass_core::ids::{AppId, InstanceId};
+use windlass_core::route::{AppRoute, RouterCommand, RouterPort, RouterReply, RouterUnavailable};
+
+/// The wanted table. What is wanted is written here before it is sent, so that a router that was
+/// away gets all of it with [`Routes::sync`].
+pub struct Routes {
+    router: Arc<dyn RouterPort>,
+    wanted: Mutex<BTreeMap<AppId, AppRoute>>,
+}
+
+impl Routes {
+    pub(crate) fn new(router: Arc<dyn RouterPort>) -> Self {
+        Self { router, wanted: Mutex::default() }
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, BTreeMap<AppId, AppRoute>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a route without sending it: [`Routes::sync`] follows.
+    pub(crate) fn note(&self, route: AppRoute) {
+        self.wanted().insert(route.app, route);
+    }
+
+    /// Sends the whole table.
+    pub(crate) async fn sync(&self) -> Result<(), RouterUnavailable> {
+        let routes = self.wanted().values().cloned().collect();
+        applied(self.router.send(RouterCommand::Sync { routes }).await?)
+    }
+
+    /// Puts a route in force; returns once the router has it, or false when it had it already.
+    pub(crate) async fn upsert(&self, route: AppRoute) -> Result<bool, RouterUnavailable> {
+        let before = self.wanted().insert(route.app, route.clone());
+        if before.as_ref() == Some(&route) {
+            return Ok(false);
+        }
+        let (app, sent) = (route.app, self.router.send(RouterCommand::Upsert { route }).await);
+        let outcome = sent.and_then(applied);
+        if outcome.is_err() {
+            // Not in force: the next attempt must not take it for known.
+            match before {
+                Some(before) => self.wanted().insert(app, before),
+                None => self.wanted().remove(&app),
+            };
+        }
+        outcome.map(|()| true)
+    }
+
+    pub(crate) async fn remove(&self, app: AppId) -> Result<(), RouterUnavailable> {
+        self.wanted().remove(&app);
+        applied(self.router.send(RouterCommand::Remove { app }).await?)
+    }
+
+    /// Waits until nothing is in flight on an instance that is out of the table, at most `timeout`.
+    /// Returns what was still open. A router that went away has nothing in flight.
+    pub(crate) async fn drain(&self, instance: InstanceId, timeout: Duration) -> u64 {
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        match self.router.send(RouterCommand::Drain { instance, timeout_ms }).await {
+            Ok(RouterReply::Drained { in_flight }) => in_flight,
+            Ok(other) => {
+                tracing::warn!(?other, "the router answered a drain with something else");
+                0
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the router went away during a drain");
+                0
+            }
+        }
+    }
+}
+
+fn applied(reply: RouterReply) -> Result<(), RouterUnavailable> {
+    match reply {
+        RouterReply::Applied => Ok(()),
+        RouterReply::Failed { message } => Err(RouterUnavailable(message)),
+        other => Err(RouterUnavailable(format!("unexpected answer {other:?}"))),
+    }
+}
+
+impl crate::Platform {
+    /// Sends the router the whole table: for a router that has just been started again.
+    pub async fn sync_routes(&self) -> Result<(), RouterUnavailable> {
+        self.routes().sync().await
+    }
+}

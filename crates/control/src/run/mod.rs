@@ -1,0 +1,19 @@
+//! Run: one task an app keeps its instances as the current release and the formation want them.
+
+mod app_task;
+mod deploy;
+mod one_off;
+mod operations;
+mod routing;
+mod specification;
+mod takeover;
+mod tasks;
+mod views;
+
+pub use one_off::{OneOff, OneOffRequest};
+pub(crate) use specification::{APP_USER, launch_command};
+pub use operations::{Quantity, Selection};
+pub(crate) use app_task::Message;
+pub(crate) use deploy::Deploy;
+pub(crate) use tasks::Apps;
+pub use views::{FormationView, InstanceDisplayState, InstanceView};

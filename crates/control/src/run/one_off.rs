@@ -1,0 +1,208 @@
+//! One-off instances: `run`, attached to a client or detached.
+
+use super::views::{InstanceDisplayState, InstanceView, instance_uuid};
+use crate::platform::now_ms;
+use crate::records::{App, User};
+use crate::{Platform, PlatformError, Result};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use windlass_core::driver::{Attached, AttachedOutput};
+use windlass_core::ids::{AppId, InstanceId};
+use windlass_core::instance::{ExitStatus, InstanceSpec, ObservedInstance, Output, TerminalSize};
+use windlass_core::names::ProcessType;
+
+/// A client that asked for an attached one-off has this long to attach (Heroku: about 30 s).
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
+/// SIGTERM to SIGKILL for a one-off that somebody stops.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub struct OneOffRequest {
+    pub command: String,
+    pub attach: bool,
+    pub environment: BTreeMap<String, String>,
+    /// A terminal of this size; `None` for pipes. Only for attached ones.
+    pub terminal: Option<TerminalSize>,
+}
+
+#[derive(Clone, Debug)]
+pub struct OneOff {
+    pub view: InstanceView,
+    /// Opens the attached connection once, within 30 s.
+    pub attach_secret: Option<String>,
+}
+
+#[derive(Clone)]
+pub(crate) struct RunningOneOff {
+    app: AppId,
+    view: InstanceView,
+}
+
+pub(crate) struct Attachable {
+    app: AppId,
+    spec: InstanceSpec,
+    view: InstanceView,
+    until: Instant,
+}
+
+impl Platform {
+    /// Starts a command on the current release's image and config. An attached one starts when its
+    /// client attaches, as on Heroku.
+    pub async fn run_one_off(&self, user: &User, app: &App, request: OneOffRequest) -> Result<OneOff> {
+        let release = self.current_release(app)?;
+        let Some(image) = release.image.clone() else {
+            return Err(PlatformError::Invalid(format!("Nothing has been deployed to {} yet: push it first.", app.name)));
+        };
+        let process: ProcessType = "run".parse()?;
+        // A command that is the name of a process type runs that type's command.
+        let command = match request.command.parse::<ProcessType>().ok().and_then(|p| release.processes.get(&p)) {
+            Some(command) => command.clone(),
+            None => request.command.clone(),
+        };
+        let mut spec = self.one_off_spec(app, &release, &image, random_index(), &command, &process);
+        for (name, value) in request.environment {
+            spec.environment.insert(name, value);
+        }
+        let name = spec.labels.display_name();
+        let now = now_ms();
+        let mut view = InstanceView {
+            id: instance_uuid(&spec.id),
+            name: name.clone(),
+            process,
+            state: InstanceDisplayState::Starting,
+            command,
+            release: release.version,
+            created_at: now,
+            updated_at: now,
+        };
+        self.logs().append(app.id, "app[api]", &format!("Starting process with command `{}` by user {}", request.command, user.email));
+        if request.attach {
+            spec.output = Output::Attached { terminal: request.terminal };
+            let secret = crate::access::random_secret();
+            let mut attachable = self.app_tasks().attachable();
+            attachable.retain(|_, waiting| waiting.until > Instant::now());
+            let waiting = Attachable { app: app.id, spec, view: view.clone(), until: Instant::now() + ATTACH_TIMEOUT };
+            attachable.insert(secret.clone(), waiting);
+            return Ok(OneOff { view, attach_secret: Some(secret) });
+        }
+        view.state = InstanceDisplayState::Up;
+        self.track_one_off(app.id, &spec.id, &view);
+        if let Err(error) = self.driver().start(spec.clone()).await {
+            self.app_tasks().one_offs().remove(&spec.id);
+            return Err(PlatformError::Invalid(format!("{name} could not be started: {error}")));
+        }
+        Ok(OneOff { view, attach_secret: None })
+    }
+
+    /// Starts the attached one-off that the secret stands for. Dropping what is returned kills it.
+    pub async fn attach(&self, secret: &str) -> Result<Attached> {
+        let waiting = self.app_tasks().attachable().remove(secret);
+        let waiting = waiting
+            .filter(|waiting| waiting.until > Instant::now())
+            .ok_or(PlatformError::NotFound { resource: "dyno" })?;
+        let id = waiting.spec.id.clone();
+        let view = InstanceView { state: InstanceDisplayState::Up, ..waiting.view };
+        self.track_one_off(waiting.app, &id, &view);
+        match self.driver().start_attached(waiting.spec).await {
+            Ok(attached) => {
+                self.log_one_off(waiting.app, &view.name, "State changed from starting to up");
+                Ok(self.watch_attached(attached))
+            }
+            Err(error) => {
+                self.app_tasks().one_offs().remove(&id);
+                Err(PlatformError::Invalid(format!("{} could not be started: {error}", view.name)))
+            }
+        }
+    }
+
+    /// Passes the output on and notes the end, also when the client goes away.
+    fn watch_attached(&self, attached: Attached) -> Attached {
+        let (sender, output) = mpsc::channel(16);
+        let Attached { instance, output: mut source, input } = attached;
+        let (platform, id) = (self.clone(), instance.spec.id.clone());
+        tokio::spawn(async move {
+            let lost = || ExitStatus { code: 129, out_of_memory: false, reason: Some("its client went away".into()), at_ms: now_ms() };
+            let status = loop {
+                tokio::select! {
+                    item = source.recv() => match item {
+                        Some(AttachedOutput::Exited(status)) => {
+                            let _ = sender.send(AttachedOutput::Exited(status.clone())).await;
+                            break status;
+                        }
+                        Some(item) => if sender.send(item).await.is_err() { break lost() },
+                        None => break lost(),
+                    },
+                    () = sender.closed() => break lost(),
+                }
+            };
+            drop(source);
+            platform.one_off_exited(&id, &status).await;
+        });
+        Attached { instance, output, input }
+    }
+
+    fn track_one_off(&self, app: AppId, id: &InstanceId, view: &InstanceView) {
+        self.app_tasks().one_offs().insert(id.clone(), RunningOneOff { app, view: view.clone() });
+    }
+
+    pub(super) fn adopt_one_off(&self, instance: &ObservedInstance) {
+        let labels = &instance.spec.labels;
+        let view = InstanceView {
+            id: instance_uuid(&instance.spec.id),
+            name: labels.display_name(),
+            process: labels.process.clone(),
+            state: InstanceDisplayState::Up,
+            command: instance.spec.command.last().cloned().unwrap_or_default(),
+            release: labels.release.unwrap_or(0),
+            created_at: instance.started_at_ms,
+            updated_at: instance.started_at_ms,
+        };
+        self.track_one_off(labels.app, &instance.spec.id, &view);
+    }
+
+    pub(super) async fn one_off_exited(&self, id: &InstanceId, status: &ExitStatus) {
+        let Some(one_off) = self.app_tasks().one_offs().remove(id) else { return };
+        let name = &one_off.view.name;
+        self.log_one_off(one_off.app, name, &format!("Process exited with status {}", status.code));
+        self.log_one_off(one_off.app, name, "State changed from up to complete");
+        super::app_task::forget(self.driver(), id).await;
+    }
+
+    fn log_one_off(&self, app: AppId, name: &str, message: &str) {
+        self.logs().append(app, &format!("heroku[{name}]"), message);
+    }
+
+    pub(super) fn one_off_views(&self, app: AppId) -> Vec<InstanceView> {
+        self.app_tasks().one_offs().values().filter(|one| one.app == app).map(|one| one.view.clone()).collect()
+    }
+
+    /// Stops the one-off of that name; false when there is none.
+    pub(super) async fn stop_one_off(&self, app: AppId, name: &str) -> Result<bool> {
+        let id = {
+            let one_offs = self.app_tasks().one_offs();
+            let found = one_offs.iter().find(|(_, one)| one.app == app && one.view.name == name);
+            found.map(|(id, _)| id.clone())
+        };
+        let Some(id) = id else { return Ok(false) };
+        self.driver().stop(&id, STOP_GRACE).await?;
+        Ok(true)
+    }
+
+    /// Stops every one-off of an app that is being destroyed.
+    pub(crate) async fn stop_one_offs(&self, app: AppId) {
+        for view in self.one_off_views(app) {
+            if let Err(error) = self.stop_one_off(app, &view.name).await {
+                tracing::warn!(name = view.name, %error, "a one-off could not be stopped");
+            }
+        }
+    }
+}
+
+/// Returns a number from 1000 to 9999, as Heroku gives its one-offs.
+fn random_index() -> u32 {
+    let mut bytes = [0u8; 4];
+    let _ = SystemRandom::new().fill(&mut bytes);
+    1_000 + u32::from_le_bytes(bytes) % 9_000
+}

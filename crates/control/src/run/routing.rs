@@ -1,0 +1,130 @@
+//! From an app's state to its route: a pure function.
+
+use crate::records::App;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use windlass_core::plan::{Crashes, Live, Phase, Wanted};
+use windlass_core::route::{AppRoute, Availability, Target};
+
+/// What the route of an app is made of.
+pub(crate) struct RouteInput<'a> {
+    pub app: &'a App,
+    pub hosts: Vec<String>,
+    /// `None` while nothing has been deployed.
+    pub current: Option<&'a Wanted>,
+    pub live: &'a [(Live, Option<SocketAddr>)],
+    pub crashes: &'a Crashes,
+    pub log_file: PathBuf,
+}
+
+/// Returns the route: every web instance of the current release that is up takes requests.
+pub(crate) fn route(input: &RouteInput<'_>) -> AppRoute {
+    let current = input.current.map(|wanted| wanted.release);
+    let mut targets: Vec<Target> = input
+        .live
+        .iter()
+        .filter(|(live, _)| live.slot.process.is_web() && live.phase == Phase::Up && Some(live.release) == current)
+        .filter_map(|(live, address)| {
+            Some(Target { instance: live.id.clone(), name: live.slot.to_string(), address: (*address)? })
+        })
+        .collect();
+    targets.sort_by(|a, b| a.instance.cmp(&b.instance));
+    AppRoute {
+        app: input.app.id,
+        app_name: input.app.name.clone(),
+        hosts: input.hosts.clone(),
+        availability: availability(input, !targets.is_empty()),
+        targets,
+        log_file: Some(input.log_file.clone()),
+    }
+}
+
+fn availability(input: &RouteInput<'_>, has_targets: bool) -> Availability {
+    let Some(current) = input.current else { return Availability::Blank };
+    let web = current.quantities.iter().find(|(process, _)| process.is_web()).map_or(0, |(_, quantity)| *quantity);
+    let is_starting = input.live.iter().any(|(live, _)| {
+        live.slot.process.is_web() && live.release == current.release && live.phase == Phase::Starting
+    });
+    let has_crashed = input
+        .crashes
+        .iter()
+        .any(|(slot, crash)| slot.process.is_web() && crash.release == current.release);
+    if input.app.maintenance {
+        Availability::Maintenance
+    } else if web == 0 {
+        Availability::NoWebProcesses
+    } else if has_targets {
+        Availability::Serving
+    } else if has_crashed && !is_starting {
+        Availability::Crashed
+    } else {
+        Availability::Starting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use windlass_core::ids::{AppId, InstanceId, UserId};
+    use windlass_core::instance::ExitStatus;
+    use windlass_core::plan::{Crash, Slot};
+
+    fn app(maintenance: bool) -> App {
+        App {
+            id: AppId::random(),
+            name: "bibly".parse().unwrap(),
+            owner: UserId::random(),
+            maintenance,
+            restart_generation: 0,
+            current_release: 3,
+            created_at: 0,
+            updated_at: 0,
+            released_at: None,
+        }
+    }
+
+    fn web(n: u32) -> Wanted {
+        Wanted { release: 3, generation: 0, quantities: BTreeMap::from([("web".parse().unwrap(), n)]) }
+    }
+
+    fn live(release: u32, phase: Phase) -> (Live, Option<SocketAddr>) {
+        let slot = Slot { process: "web".parse().unwrap(), index: 1 };
+        let live = Live { id: InstanceId("web-1-x".into()), slot, release, generation: 0, phase };
+        (live, Some("10.0.0.2:5000".parse().unwrap()))
+    }
+
+    fn crashed(release: u32) -> Crashes {
+        let status = ExitStatus { code: 1, out_of_memory: false, reason: None, at_ms: 0 };
+        let slot = Slot { process: "web".parse().unwrap(), index: 1 };
+        Crashes::from([(slot, Crash { release, generation: 0, count: 1, next_attempt_ms: 0, status })])
+    }
+
+    #[test]
+    fn says_what_is_there_to_answer() {
+        let table = [
+            ("nothing deployed", None, vec![], Crashes::new(), Availability::Blank, 0),
+            ("no web wanted", Some(web(0)), vec![], Crashes::new(), Availability::NoWebProcesses, 0),
+            ("up", Some(web(1)), vec![live(3, Phase::Up)], Crashes::new(), Availability::Serving, 1),
+            ("starting", Some(web(1)), vec![live(3, Phase::Starting)], Crashes::new(), Availability::Starting, 0),
+            ("candidate up", Some(web(1)), vec![live(4, Phase::Up)], Crashes::new(), Availability::Starting, 0),
+            ("retiring", Some(web(1)), vec![live(3, Phase::Retiring)], Crashes::new(), Availability::Starting, 0),
+            ("crashed", Some(web(1)), vec![], crashed(3), Availability::Crashed, 0),
+            ("crashed, next attempt", Some(web(1)), vec![live(3, Phase::Starting)], crashed(3), Availability::Starting, 0),
+            ("crash of the candidate", Some(web(1)), vec![live(3, Phase::Up)], crashed(4), Availability::Serving, 1),
+        ];
+        for (name, current, live, crashes, availability, targets) in table {
+            let app = app(false);
+            let input = RouteInput { app: &app, hosts: vec![], current: current.as_ref(), live: &live, crashes: &crashes, log_file: PathBuf::new() };
+            let route = route(&input);
+            assert_eq!((route.availability, route.targets.len()), (availability, targets), "{name}");
+        }
+    }
+
+    #[test]
+    fn maintenance_wins_over_targets() {
+        let (app, web, live) = (app(true), web(1), [live(3, Phase::Up)]);
+        let input = RouteInput { app: &app, hosts: vec![], current: Some(&web), live: &live, crashes: &Crashes::new(), log_file: PathBuf::new() };
+        assert_eq!(route(&input).availability, Availability::Maintenance);
+    }
+}

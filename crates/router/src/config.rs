@@ -1,0 +1,97 @@
+//! What a router is told at its start, and why it can fail to start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a router listens and keeps its state.
+#[derive(Clone, Debug)]
+pub struct RouterConfig {
+    /// The address for plain HTTP; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// The unix socket for commands, made with mode 0600. A `.lock` file beside it keeps a
+    /// second router out.
+    pub control_socket: PathBuf,
+    /// The last applied route table, as JSON; read at the start, replaced at each change.
+    pub table_file: PathBuf,
+    pub limits: Limits,
+}
+
+impl RouterConfig {
+    /// Returns a configuration with Heroku's limits.
+    #[must_use]
+    pub fn new(http: SocketAddr, control_socket: PathBuf, table_file: PathBuf) -> Self {
+        Self { http, control_socket, table_file, limits: Limits::default() }
+    }
+}
+
+/// Time limits and sizes. The defaults are Heroku's where it has one.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Reaching one target (H19).
+    pub connect: Duration,
+    /// From the whole request to the first byte of the response (H12).
+    pub first_byte: Duration,
+    /// Silence in both directions of a response, an upload or a tunnel (H15, H28).
+    pub idle: Duration,
+    /// How long a request waits for a starting instance (H20).
+    pub held: Duration,
+    /// An idle client connection, and the time to send the head of a request.
+    pub client_idle: Duration,
+    /// How long an unused connection to a target is kept.
+    pub target_idle: Duration,
+    /// How long requests in flight may go on after the order to stop.
+    pub shutdown: Duration,
+    /// How long to try again when the address is in use at the start.
+    pub bind_retry: Duration,
+    /// Unused connections kept for each target.
+    pub idle_connections_per_target: usize,
+    /// Requests of one app that may wait for a starting instance (H11).
+    pub held_requests_per_app: usize,
+    /// Client connections; more wait in the kernel's queue.
+    pub client_connections: usize,
+    /// Log lines waiting to be written; more are dropped and counted.
+    pub log_backlog: usize,
+    /// The longest path with query, in bytes.
+    pub request_line: usize,
+    /// The longest header line, in bytes.
+    pub header_line: usize,
+    /// The longest head of a request, in bytes.
+    pub request_head: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(30),
+            idle: Duration::from_secs(55),
+            held: Duration::from_secs(75),
+            client_idle: Duration::from_secs(60),
+            target_idle: Duration::from_secs(30),
+            shutdown: Duration::from_secs(30),
+            bind_retry: Duration::from_secs(3),
+            idle_connections_per_target: 128,
+            held_requests_per_app: 1_000,
+            client_connections: 16_384,
+            log_backlog: 16_384,
+            request_line: 8_192,
+            header_line: 8_192,
+            request_head: 65_536,
+        }
+    }
+}
+
+/// A router could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RouterError {
+    #[error("cannot listen on {address}: {source}; choose another address or stop what uses it")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("another router already answers on {}; stop it first", socket.display())]
+    AlreadyRunning { socket: PathBuf },
+    #[error("cannot make the control socket {}: {source}", socket.display())]
+    ControlSocket { socket: PathBuf, source: io::Error },
+    #[error("cannot start the thread that writes access logs: {0}")]
+    LogThread(io::Error),
+}

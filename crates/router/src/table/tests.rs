@@ -1,0 +1,123 @@
+use super::*;
+use proptest::prelude::*;
+
+fn table(routes: &[(&str, &[&str])]) -> Table {
+    let apps = routes.iter().map(|(name, hosts)| {
+        let app = AppId::random();
+        let route = AppRoute {
+            app,
+            app_name: name.parse().unwrap(),
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            availability: Availability::Blank,
+            targets: Vec::new(),
+            log_file: None,
+        };
+        let app_entry = App {
+            route: Arc::new(route),
+            targets: Vec::new(),
+            log_file: None,
+            held: Arc::default(),
+        };
+        (app, Arc::new(app_entry))
+    });
+    Table::new(apps.collect())
+}
+
+fn found<'a>(table: &'a Table, host: &str) -> Option<&'a str> {
+    table.find(host).map(|app| app.route.app_name.as_str())
+}
+
+#[test]
+fn exact_names_win_over_wildcards_and_long_wildcards_over_short_ones() {
+    let table = table(&[
+        ("exact", &["www.example.com"]),
+        ("short", &["*.example.com"]),
+        ("long", &["*.eu.example.com", "EU.example.com"]),
+    ]);
+    assert_eq!(found(&table, "www.example.com"), Some("exact"));
+    assert_eq!(found(&table, "api.example.com"), Some("short"));
+    assert_eq!(found(&table, "a.b.example.com"), Some("short"));
+    assert_eq!(found(&table, "a.eu.example.com"), Some("long"));
+    assert_eq!(found(&table, "eu.example.com"), Some("long"));
+    assert_eq!(found(&table, "example.com"), None);
+    assert_eq!(found(&table, ".example.com"), None);
+    assert_eq!(found(&table, "example.org"), None);
+}
+
+#[test]
+fn hosts_are_normalised() {
+    for (header, host) in [
+        ("Example.COM", Some("example.com")),
+        ("example.com:8080", Some("example.com")),
+        ("example.com.", Some("example.com")),
+        ("example.com.:80", Some("example.com")),
+        ("[::1]:8080", Some("[::1]")),
+        ("[::1]", Some("[::1]")),
+        ("127.0.0.1:80", Some("127.0.0.1")),
+        ("", None),
+        (":80", None),
+        ("a b", None),
+        ("a/b", None),
+        ("user@example.com", None),
+        ("example.com:http", None),
+        ("example.com:80:80", None),
+        ("[::1", None),
+        ("[::1]x", None),
+    ] {
+        assert_eq!(normalise_host(header.as_bytes()).as_deref(), host, "{header:?}");
+    }
+}
+
+fn label() -> impl Strategy<Value = String> {
+    "[a-c]{1,2}"
+}
+
+fn pattern() -> impl Strategy<Value = String> {
+    (any::<bool>(), prop::collection::vec(label(), 1..4))
+        .prop_map(|(wild, labels)| format!("{}{}", if wild { "*." } else { "" }, labels.join(".")))
+}
+
+/// The rule, said slowly: exact first, then the longest `*.suffix` that is a proper ending.
+fn expected(patterns: &[String], host: &str) -> Option<usize> {
+    if let Some(at) = patterns.iter().position(|p| p == host) {
+        return Some(at);
+    }
+    let covers = |p: &String| {
+        p.strip_prefix('*').is_some_and(|end| host.ends_with(end) && host.len() > end.len())
+    };
+    (0..patterns.len()).filter(|at| covers(&patterns[*at])).max_by_key(|at| patterns[*at].len())
+}
+
+proptest! {
+    #[test]
+    fn lookup_follows_the_rule(
+        patterns in prop::collection::hash_set(pattern(), 0..8),
+        labels in prop::collection::vec(label(), 1..5),
+        port in prop::option::of(1u16..),
+        upper in any::<bool>(),
+    ) {
+        let patterns: Vec<String> = patterns.into_iter().collect();
+        let names: Vec<String> = (0..patterns.len()).map(|i| format!("app{i}")).collect();
+        let hosts: Vec<[&str; 1]> = patterns.iter().map(|p| [p.as_str()]).collect();
+        let routes: Vec<(&str, &[&str])> =
+            names.iter().zip(&hosts).map(|(name, host)| (name.as_str(), &host[..])).collect();
+        let table = table(&routes);
+        let host = labels.join(".");
+        let mut header = port.map_or(host.clone(), |port| format!("{host}:{port}"));
+        if upper {
+            header = header.to_ascii_uppercase();
+        }
+        let normal = normalise_host(header.as_bytes()).unwrap();
+        prop_assert_eq!(&normal, &host);
+        let wanted = expected(&patterns, &host).map(|at| names[at].as_str());
+        prop_assert_eq!(found(&table, &normal), wanted);
+    }
+
+    #[test]
+    fn any_header_is_refused_or_gives_a_plain_host(header in prop::collection::vec(any::<u8>(), 0..40)) {
+        if let Some(host) = normalise_host(&header) {
+            prop_assert!(!host.is_empty());
+            prop_assert!(host.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase() && b != b'"'));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The router as its users see it: real sockets, real files, small hyper servers as instances.
+
+mod bodies;
+mod control;
+mod drain;
+mod errors;
+mod log;
+mod routing;
+mod support;
+mod tunnel;

@@ -1,0 +1,431 @@
+//! The driver of this machine.
+
+mod attach;
+mod firewall;
+mod instances;
+mod launcher;
+mod recover;
+mod subnet;
+mod users;
+
+pub(crate) use firewall::{host_resolv_conf, name_servers};
+
+use crate::cgroup::{Cgroup, Hierarchies};
+use crate::launch::{LAUNCH_FILE, Launch, Report, write_json};
+use crate::{RuntimeConfig, RuntimeError, seccomp};
+use async_trait::async_trait;
+use instances::{Instance, Instances, Phase};
+use launcher::{ShimProgram, read_report};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use subnet::Subnet;
+use tokio::net::UnixStream;
+use tokio::sync::broadcast;
+use users::UserRanges;
+use windlass_core::driver::{Attached, Driver, DriverError, InstanceEvent, Stopped};
+use windlass_core::ids::InstanceId;
+use windlass_core::instance::{InstanceSpec, ObservedInstance, Output};
+use windlass_oci::OciError;
+
+/// How many events a slow receiver may be behind.
+const EVENT_BACKLOG: usize = 1024;
+
+/// How long the kernel may take to get rid of killed processes.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long network devices may take to disappear after their processes.
+const DEVICES_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs instances as containers on this machine.
+pub struct EmbeddedDriver {
+    config: RuntimeConfig,
+    this: Weak<Self>,
+    hierarchies: Hierarchies,
+    subnet: Subnet,
+    users: UserRanges,
+    program: ShimProgram,
+    instances: Instances,
+    events: broadcast::Sender<InstanceEvent>,
+}
+
+/// A started shim that has reported that its instance runs.
+struct Launched {
+    instance: Arc<Instance>,
+    socket: UnixStream,
+    decoder: crate::frame::Decoder,
+}
+
+impl EmbeddedDriver {
+    /// Sets up the machine (directories, cgroup, firewall, forwarding) and finds the instances
+    /// that a former driver with the same name has left running. Must be called as root.
+    pub async fn open(config: RuntimeConfig) -> Result<Arc<Self>, RuntimeError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(RuntimeError::NotRoot);
+        }
+        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if config.name.len() != 6 || !config.name.bytes().all(hexadecimal) {
+            return Err(RuntimeError::InvalidName(config.name));
+        }
+        let mut config = config;
+        config.resolv_conf = config.resolv_conf.or_else(host_resolv_conf);
+        config.ca_bundle = config.ca_bundle.or_else(host_ca_bundle);
+        make_directories(&config)?;
+
+        let groups = Path::new("/sys/fs/cgroup");
+        let hierarchies = Hierarchies::detect().map_err(RuntimeError::io("use", groups))?;
+        hierarchies
+            .create_parent(&cgroup_parent(&config.name))
+            .map_err(RuntimeError::io("make a group in", groups))?;
+        let filter = seccomp::compile().map_err(RuntimeError::Seccomp)?;
+        let filter_file = seccomp_program(&config);
+        seccomp::save(&filter, &filter_file).map_err(RuntimeError::io("write", &filter_file))?;
+        let subnet = match config.subnet {
+            Some((network, prefix)) => Subnet::fixed(network, prefix)?,
+            None => Subnet::claim(&config.run_directory)?,
+        };
+        let resolv_conf = config.resolv_conf.as_deref();
+        firewall::set_up(&config.name, &subnet, &config.host_ports, resolv_conf).await?;
+        let table = config.work_directory.join("userns.json");
+        let users = UserRanges::open(&table).map_err(RuntimeError::io("read", &table))?;
+        let program = ShimProgram::copy(config.shim_executable.as_deref())?;
+
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let driver = Arc::new_cyclic(|this| Self {
+            config,
+            this: this.clone(),
+            hierarchies,
+            subnet,
+            users,
+            program,
+            instances: Instances::default(),
+            events,
+        });
+        driver.recover().await?;
+        Ok(driver)
+    }
+
+    /// Kills every instance and removes all that this driver has made, except the table of
+    /// users in the work directory. The driver cannot be used afterwards.
+    pub async fn shutdown_everything(&self) {
+        let instances = self.instances.all();
+        for instance in &instances {
+            let cgroup = self.cgroup(&instance.spec.id);
+            let _ = tokio::task::spawn_blocking(move || cgroup.kill_all(KILL_LIMIT)).await;
+        }
+        for instance in &instances {
+            let _ = tokio::time::timeout(KILL_LIMIT, instance.exited()).await;
+            let _ = self.forget(&instance.spec.id).await;
+        }
+        firewall::remove(&self.config.name).await;
+        self.wait_for_devices().await;
+        let hierarchies = self.hierarchies.clone();
+        let parent = cgroup_parent(&self.config.name);
+        let (run, writable) = (self.config.run_directory.clone(), self.writable_directory());
+        let _ = tokio::task::spawn_blocking(move || {
+            hierarchies.remove_parent(&parent);
+            let _ = fs::remove_dir_all(writable);
+            let _ = fs::remove_dir_all(run);
+        })
+        .await;
+        self.subnet.release();
+    }
+
+    /// Waits until the kernel has removed the network devices of the instances that ended.
+    async fn wait_for_devices(&self) {
+        let prefix = firewall::interface_prefix(&self.config.name);
+        let left = || {
+            let devices = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+            devices.filter(|d| d.file_name().to_string_lossy().starts_with(&prefix)).count()
+        };
+        let deadline = tokio::time::Instant::now() + DEVICES_LIMIT;
+        while left() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn instances_directory(&self) -> PathBuf {
+        self.config.run_directory.join("instances")
+    }
+
+    fn directory(&self, id: &InstanceId) -> PathBuf {
+        self.instances_directory().join(id.as_str())
+    }
+
+    /// Below it, one directory an instance holds its writable layer.
+    fn writable_directory(&self) -> PathBuf {
+        self.config.work_directory.join("writable")
+    }
+
+    fn cgroup(&self, id: &InstanceId) -> Cgroup {
+        Cgroup::new(&self.hierarchies, &cgroup_parent(&self.config.name), id.as_str())
+    }
+
+    /// Returns everything a shim needs to start `spec`; takes an address.
+    fn prepare(&self, spec: InstanceSpec) -> Result<Launch, DriverError> {
+        let id = spec.id.clone();
+        let refuse = |reason: String| DriverError::Start { id: id.clone(), reason };
+        check_spec(&spec).map_err(refuse)?;
+        let image = self.config.images.resolve(&spec.image).map_err(|error| match error {
+            OciError::NoSuchImage(image) => DriverError::NoSuchImage(image),
+            error => refuse(error.to_string()),
+        })?;
+        let user_base = self.users.base(spec.labels.app).map_err(|e| refuse(e.to_string()))?;
+        let full = || refuse("all addresses of the subnet are in use".to_owned());
+        let address = self.subnet.allocate().ok_or_else(full)?;
+        let prefix = firewall::interface_prefix(&self.config.name);
+        Ok(Launch {
+            writable_directory: self.writable_directory().join(spec.id.as_str()),
+            layers: image.layer_directories,
+            user_base,
+            address,
+            interface: format!("{prefix}{:x}", self.subnet.number(address)),
+            hierarchies: self.hierarchies.clone(),
+            cgroup_parent: cgroup_parent(&self.config.name),
+            seccomp_program: seccomp_program(&self.config),
+            resolv_conf: self.config.resolv_conf.clone(),
+            ca_bundle: self.config.ca_bundle.clone(),
+            spec,
+        })
+    }
+
+    /// Starts a shim and waits for its report. `Err(Ok(instance))` when the identifier is taken.
+    async fn launch(
+        &self,
+        spec: InstanceSpec,
+    ) -> Result<Launched, Result<Arc<Instance>, DriverError>> {
+        if let Some(instance) = self.instances.get(&spec.id) {
+            return Err(Ok(instance));
+        }
+        let launch = self.prepare(spec).map_err(Err)?;
+        let instance = Arc::new(Instance::new(&launch, Phase::Starting));
+        if let Some(taken) = self.instances.insert(instance.clone()) {
+            self.subnet.free(launch.address);
+            return Err(Ok(taken));
+        }
+        // In a task of its own, so that a caller who gives up leaves nothing half done.
+        let driver = self.this.upgrade().ok_or_else(|| Err(closed()))?;
+        let task = tokio::spawn(async move { driver.run_shim(launch, instance).await });
+        task.await.unwrap_or_else(|error| Err(DriverError::Other(error.to_string()))).map_err(Err)
+    }
+
+    async fn run_shim(
+        &self,
+        launch: Launch,
+        instance: Arc<Instance>,
+    ) -> Result<Launched, DriverError> {
+        let id = launch.spec.id.clone();
+        let started = self.spawn_and_wait(&launch, &instance).await;
+        if let Err(error) = &started {
+            let reason = match error {
+                DriverError::Start { reason, .. } => reason.clone(),
+                error => error.to_string(),
+            };
+            self.remove_leftovers(&id, instance.address).await;
+            instance.set_phase(Phase::Failed { reason });
+        }
+        started
+    }
+
+    async fn spawn_and_wait(
+        &self,
+        launch: &Launch,
+        instance: &Arc<Instance>,
+    ) -> Result<Launched, DriverError> {
+        let id = &launch.spec.id;
+        let refuse = |reason: String| DriverError::Start { id: id.clone(), reason };
+        let directory = self.directory(id);
+        let spawn = || {
+            fs::create_dir(&directory)?;
+            fs::set_permissions(&directory, Permissions::from_mode(0o711))?;
+            write_json(&directory.join(LAUNCH_FILE), launch)?;
+            self.program.spawn(&directory)
+        };
+        let (mut child, mut socket) = spawn().map_err(|error| refuse(error.to_string()))?;
+        let report = read_report(&mut socket, &directory).await;
+        let failure = match report {
+            Ok((Report::Running { started_at_ms }, decoder)) => {
+                instance.set_phase(Phase::Running { started_at_ms });
+                let watched = instance.clone();
+                self.watch(watched, async move {
+                    let _ = child.wait().await;
+                });
+                return Ok(Launched { instance: instance.clone(), socket, decoder });
+            }
+            Ok((Report::CommandNotFound { reason }, _)) => DriverError::CommandNotFound(reason),
+            Ok((Report::Failed { reason }, _)) | Err(reason) => refuse(reason),
+        };
+        let _ = child.start_kill();
+        let _ = child.wait().await;
+        Err(failure)
+    }
+
+    /// Removes everything of an instance whose shim is gone.
+    async fn remove_leftovers(&self, id: &InstanceId, address: std::net::Ipv4Addr) {
+        let (cgroup, directory) = (self.cgroup(id), self.directory(id));
+        let writable = self.writable_directory().join(id.as_str());
+        let quick = tokio::task::spawn_blocking(move || {
+            if !cgroup.kill_all(KILL_LIMIT) {
+                tracing::error!(?cgroup, "processes could not be killed");
+            }
+            cgroup.remove();
+            remove_directory(&directory);
+        });
+        let _ = quick.await;
+        self.instances.remove(id);
+        self.subnet.free(address);
+        // Can be large; nobody waits for it. What a crash leaves is removed at the next start.
+        tokio::task::spawn_blocking(move || remove_directory(&writable));
+    }
+}
+
+#[async_trait]
+impl Driver for EmbeddedDriver {
+    async fn start(&self, spec: InstanceSpec) -> Result<ObservedInstance, DriverError> {
+        if !matches!(spec.output, Output::Log { .. }) {
+            let reason = "its output is not a log; use start_attached".to_owned();
+            return Err(DriverError::Start { id: spec.id, reason });
+        }
+        match self.launch(spec).await {
+            Ok(launched) => launched.instance.started().await,
+            Err(Ok(taken)) => taken.started().await,
+            Err(Err(error)) => Err(error),
+        }
+    }
+
+    async fn start_attached(&self, spec: InstanceSpec) -> Result<Attached, DriverError> {
+        let id = spec.id.clone();
+        let refuse = |reason: &str| DriverError::Start { id, reason: reason.to_owned() };
+        if !matches!(spec.output, Output::Attached { .. }) {
+            return Err(refuse("its output is a log; use start"));
+        }
+        match self.launch(spec).await {
+            Ok(launched) => {
+                let cgroup = self.cgroup(&launched.instance.spec.id);
+                let instance = launched.instance.started().await?;
+                let (socket, decoder) = (launched.socket, launched.decoder);
+                Ok(attach::attach(instance, launched.instance, socket, decoder, cgroup))
+            }
+            Err(Ok(_)) => Err(refuse("it has been started already")),
+            Err(Err(error)) => Err(error),
+        }
+    }
+
+    async fn stop(&self, id: &InstanceId, grace: Duration) -> Result<Stopped, DriverError> {
+        let known = self.instances.get(id);
+        let instance = known.ok_or_else(|| DriverError::NoSuchInstance(id.clone()))?;
+        if matches!(instance.phase(), Phase::Exited { .. }) {
+            return Ok(Stopped { status: instance.exited().await, killed: false });
+        }
+        instance.started().await?;
+        let cgroup = self.cgroup(id);
+        let signalled = cgroup.clone();
+        let _ = tokio::task::spawn_blocking(move || signalled.signal_all(libc::SIGTERM)).await;
+        if let Ok(status) = tokio::time::timeout(grace, instance.exited()).await {
+            return Ok(Stopped { status, killed: false });
+        }
+        let _ = tokio::task::spawn_blocking(move || cgroup.kill_all(KILL_LIMIT)).await;
+        match tokio::time::timeout(KILL_LIMIT, instance.exited()).await {
+            Ok(status) => Ok(Stopped { status, killed: true }),
+            Err(_) => Err(DriverError::Other(format!(
+                "instance {id} has not ended {} s after SIGKILL; a process of it hangs in the kernel",
+                KILL_LIMIT.as_secs()
+            ))),
+        }
+    }
+
+    async fn observe(&self) -> Result<Vec<ObservedInstance>, DriverError> {
+        Ok(self.instances.all().iter().filter_map(|instance| instance.observed()).collect())
+    }
+
+    async fn forget(&self, id: &InstanceId) -> Result<(), DriverError> {
+        let Some(instance) = self.instances.get(id) else { return Ok(()) };
+        if !matches!(instance.phase(), Phase::Exited { .. }) {
+            return Err(DriverError::Other(format!("instance {id} has not ended; stop it first")));
+        }
+        self.remove_leftovers(id, instance.address).await;
+        Ok(())
+    }
+
+    fn events(&self) -> broadcast::Receiver<InstanceEvent> {
+        self.events.subscribe()
+    }
+}
+
+fn closed() -> DriverError {
+    DriverError::Other("the driver has been closed".to_owned())
+}
+
+/// Returns the path of the cgroup that holds all instances, below each hierarchy's root.
+fn cgroup_parent(name: &str) -> String {
+    format!("windlass-{name}")
+}
+
+fn seccomp_program(config: &RuntimeConfig) -> PathBuf {
+    config.run_directory.join("seccomp.bpf")
+}
+
+fn host_ca_bundle() -> Option<PathBuf> {
+    let bundle = PathBuf::from("/etc/ssl/certs/ca-certificates.crt");
+    bundle.exists().then_some(bundle)
+}
+
+fn remove_directory(path: &Path) {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(?path, %error, "a directory was left behind");
+        }
+        _ => {}
+    }
+}
+
+/// Makes the directories. A container's root must be able to reach its mount points, so all
+/// above them must be searchable; the files in them are for root only.
+fn make_directories(config: &RuntimeConfig) -> Result<(), RuntimeError> {
+    let (run, writable) = (&config.run_directory, config.work_directory.join("writable"));
+    for directory in [&run.join("instances"), &writable] {
+        fs::create_dir_all(directory).map_err(RuntimeError::io("make", directory))?;
+    }
+    for directory in [run, &run.join("instances")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o711))
+            .map_err(RuntimeError::io("set the mode of", directory))?;
+    }
+    fs::set_permissions(&writable, Permissions::from_mode(0o700))
+        .map_err(RuntimeError::io("set the mode of", &writable))?;
+    let run = fs::canonicalize(run).map_err(RuntimeError::io("find", run))?;
+    let searchable =
+        |path: &Path| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o001 != 0);
+    match run.ancestors().find(|path| !searchable(path)) {
+        Some(path) => Err(RuntimeError::NotSearchable(path.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what no container could be made of.
+fn check_spec(spec: &InstanceSpec) -> Result<(), String> {
+    let id = spec.id.as_str();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if id.is_empty() || id.len() > 63 || !id.bytes().all(plain) {
+        return Err(format!("{id:?} is not an instance identifier"));
+    }
+    if spec.command.first().is_none_or(String::is_empty) {
+        return Err("it has no command".to_owned());
+    }
+    if spec.command.iter().any(|argument| argument.contains('\0')) {
+        return Err("an argument of its command contains a zero byte".to_owned());
+    }
+    for (name, value) in &spec.environment {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(format!("its environment variable {name:?} is not valid"));
+        }
+    }
+    if !spec.working_directory.starts_with('/') {
+        return Err(format!("its working directory {:?} is not absolute", spec.working_directory));
+    }
+    if spec.user >= 65_536 {
+        return Err(format!("its user {} is above 65535", spec.user));
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! Forwards the standard files of an attached container over the socket to the driver, and kills
+//! the container when that socket is closed.
+
+use super::container::{Started, Stdio};
+use crate::frame::{Decoder, Kind, encode_into};
+use crate::sys;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use windlass_core::instance::TerminalSize;
+
+const PIECE: usize = 32 * 1024;
+
+/// Output waiting for the driver: above this the container is no longer read.
+const OUTPUT_LIMIT: usize = 128 * 1024;
+
+/// Input waiting for the container: above this the driver is no longer read.
+const INPUT_LIMIT: usize = 128 * 1024;
+
+/// Ctrl-D: how a terminal says that input has ended.
+const END_OF_INPUT: u8 = 4;
+
+struct Forwarder<'a> {
+    driver: UnixStream,
+    decoder: Decoder,
+    /// Bytes for the driver.
+    outgoing: Vec<u8>,
+    /// Bytes for the container.
+    incoming: Vec<u8>,
+    outputs: Vec<(Kind, &'a OwnedFd)>,
+    input: Option<OwnedFd>,
+    terminal: Option<&'a OwnedFd>,
+    /// Close the input as soon as `incoming` is empty.
+    input_ending: bool,
+    driver_gone: bool,
+}
+
+/// Returns once the container's first process has ended and its output has been handed over.
+/// The result says why it was killed, if it was.
+pub fn forward(started: &Started, driver: UnixStream) -> Option<String> {
+    let (outputs, terminal) = match &started.stdio {
+        Stdio::Pipes { stdout, stderr, .. } => {
+            (vec![(Kind::Stdout, stdout), (Kind::Stderr, stderr)], None)
+        }
+        Stdio::Terminal(terminal) => (vec![(Kind::Stdout, terminal)], Some(terminal)),
+    };
+    let input = match &started.stdio {
+        Stdio::Pipes { stdin, .. } => stdin.as_ref().and_then(|file| file.try_clone().ok()),
+        Stdio::Terminal(terminal) => terminal.try_clone().ok(),
+    };
+    let _ = driver.set_nonblocking(true);
+    let mut forwarder = Forwarder {
+        driver,
+        decoder: Decoder::default(),
+        outgoing: Vec::new(),
+        incoming: Vec::new(),
+        outputs,
+        input,
+        terminal,
+        input_ending: false,
+        driver_gone: false,
+    };
+    while !forwarder.step(started) && !forwarder.driver_gone {}
+    if forwarder.driver_gone {
+        let pid = nix::unistd::Pid::from_raw(started.pid);
+        // The first process of a process namespace takes all others with it.
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        let mut watched = [PollFd::new(started.pidfd.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut watched, PollTimeout::NONE);
+        return Some("whoever was attached to it went away".to_owned());
+    }
+    forwarder.drain();
+    None
+}
+
+impl<'a> Forwarder<'a> {
+    /// Waits for something to do and does it. Returns whether the container's first process has ended.
+    fn step(&mut self, started: &Started) -> bool {
+        let mut driver_interest = PollFlags::empty();
+        if self.incoming.len() < INPUT_LIMIT {
+            driver_interest |= PollFlags::POLLIN;
+        }
+        if !self.outgoing.is_empty() {
+            driver_interest |= PollFlags::POLLOUT;
+        }
+        let mut watched = vec![
+            PollFd::new(started.pidfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.driver.as_fd(), driver_interest),
+        ];
+        if let Some(input) = self.input.as_ref().filter(|_| !self.incoming.is_empty()) {
+            watched.push(PollFd::new(input.as_fd(), PollFlags::POLLOUT));
+        }
+        if self.outgoing.len() < OUTPUT_LIMIT {
+            let interest = PollFlags::POLLIN;
+            watched.extend(self.outputs.iter().map(|(_, file)| PollFd::new(file.as_fd(), interest)));
+        }
+        if poll(&mut watched, PollTimeout::NONE).is_err() {
+            return false;
+        }
+        let happened = |fd: &PollFd<'_>| fd.revents().unwrap_or(PollFlags::empty());
+        let ended = !happened(&watched[0]).is_empty();
+        let driver = happened(&watched[1]);
+        drop(watched);
+
+        if driver.intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
+            self.driver_gone = true;
+            return ended;
+        }
+        if driver.contains(PollFlags::POLLIN) {
+            self.read_driver();
+        }
+        self.write_input();
+        if self.outgoing.len() < OUTPUT_LIMIT {
+            self.read_outputs();
+        }
+        self.write_driver();
+        ended
+    }
+
+    fn read_driver(&mut self) {
+        let mut buffer = [0; PIECE];
+        match self.driver.read(&mut buffer) {
+            Ok(0) => self.driver_gone = true,
+            Ok(length) => self.decoder.push(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.driver_gone = true,
+        }
+        loop {
+            match self.decoder.next() {
+                Ok(Some((kind, payload))) => self.command(kind, &payload),
+                Ok(None) => return,
+                Err(error) => {
+                    eprintln!("{error}");
+                    self.driver_gone = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, kind: Kind, payload: &[u8]) {
+        match kind {
+            Kind::Stdin if self.input.is_some() && !self.input_ending => {
+                self.incoming.extend_from_slice(payload);
+            }
+            Kind::StdinClosed => {
+                if self.terminal.is_some() {
+                    self.incoming.push(END_OF_INPUT);
+                } else {
+                    self.input_ending = true;
+                }
+            }
+            Kind::Resize => {
+                let size = serde_json::from_slice::<TerminalSize>(payload);
+                if let (Some(terminal), Ok(size)) = (self.terminal, size) {
+                    let _ = sys::set_terminal_size(terminal, size);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn write_input(&mut self) {
+        if let Some(input) = &self.input {
+            match write_some(input.as_fd(), &mut self.incoming) {
+                Ok(()) => {}
+                Err(_) => {
+                    // The program has closed its input; what is left is for nobody.
+                    self.input = None;
+                    self.incoming.clear();
+                }
+            }
+        }
+        if self.input_ending && self.incoming.is_empty() {
+            self.input = None;
+        }
+    }
+
+    /// Reads each output once. Returns whether any had something.
+    fn read_outputs(&mut self) -> bool {
+        let mut buffer = [0; PIECE];
+        let mut any = false;
+        let outgoing = &mut self.outgoing;
+        self.outputs.retain(|(kind, file)| match nix::unistd::read(file.as_raw_fd(), &mut buffer) {
+            Ok(0) => false,
+            Ok(length) => {
+                encode_into(outgoing, *kind, &buffer[..length]);
+                any = true;
+                true
+            }
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => true,
+            // EIO: the last user of the terminal has gone.
+            Err(_) => false,
+        });
+        any
+    }
+
+    fn write_driver(&mut self) {
+        if write_some(self.driver.as_fd(), &mut self.outgoing).is_err() {
+            self.driver_gone = true;
+        }
+    }
+
+    /// Hands over what the container has left behind; nothing writes to the pipes any more.
+    fn drain(&mut self) {
+        loop {
+            let more = self.outgoing.len() < OUTPUT_LIMIT && self.read_outputs();
+            self.write_driver();
+            if self.driver_gone || (!more && self.outgoing.is_empty()) {
+                return;
+            }
+            if !self.outgoing.is_empty() {
+                let mut watched = [PollFd::new(self.driver.as_fd(), PollFlags::POLLOUT)];
+                let _ = poll(&mut watched, PollTimeout::NONE);
+            }
+        }
+    }
+}
+
+/// Writes as much of `bytes` as the file takes without waiting, and removes it from `bytes`.
+fn write_some(file: BorrowedFd<'_>, bytes: &mut Vec<u8>) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    match nix::unistd::write(file, bytes) {
+        Ok(length) => {
+            bytes.drain(..length);
+            Ok(())
+        }
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+

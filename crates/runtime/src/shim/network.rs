@@ -1,0 +1,82 @@
+//! The container's network: a namespace of its own and a routed pair of virtual Ethernet devices.
+//!
+//! No bridge: the host has a route to the one address of each instance. Nothing keeps the
+//! namespace alive but the processes in it, so the kernel removes devices and routes when they
+//! are gone, even after `kill -9`.
+
+use super::ShimError;
+use crate::launch::Launch;
+use crate::netlink::{Netlink, Route};
+use nix::sched::{CloneFlags, unshare};
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// What every container sees as its router; each host end has this address.
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+
+/// The first device of every network namespace.
+const LOOPBACK: u32 = 1;
+
+/// How long the device of the address's last user may take to go away.
+const NAME_TAKEN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Moves the calling process into a new network namespace with an `eth0` that reaches the host.
+pub fn enter_new_network(launch: &Launch) -> Result<(), ShimError> {
+    let host = Netlink::open().map_err(ShimError::io("open a netlink socket"))?;
+    let host_namespace =
+        File::open("/proc/self/ns/net").map_err(ShimError::io("open the host's network namespace"))?;
+    unshare(CloneFlags::CLONE_NEWNET).map_err(ShimError::io("make a network namespace"))?;
+    set_kernel_parameters();
+
+    let inside = Netlink::open().map_err(ShimError::io("open a netlink socket"))?;
+    add_veth(&inside, &launch.interface, &host_namespace)
+        .map_err(ShimError::io(format!("make the network device {}", launch.interface)))?;
+    configure_inside(&inside, launch.address).map_err(ShimError::io("configure eth0"))?;
+    configure_host(&host, &launch.interface, launch.address)
+        .map_err(ShimError::io(format!("configure the network device {}", launch.interface)))
+}
+
+/// Any user may listen on any port and send pings; there is no IPv6 but on the loopback device.
+fn set_kernel_parameters() {
+    let parameters = [
+        ("ipv4/ip_unprivileged_port_start", "0"),
+        ("ipv4/ping_group_range", "0 2147483647"),
+        ("ipv6/conf/default/disable_ipv6", "1"),
+    ];
+    for (name, value) in parameters {
+        // Missing where the kernel lacks the feature, which then needs no setting.
+        let _ = std::fs::write(format!("/proc/sys/net/{name}"), value);
+    }
+}
+
+fn add_veth(inside: &Netlink, peer: &str, host_namespace: &File) -> io::Result<()> {
+    let deadline = Instant::now() + NAME_TAKEN_LIMIT;
+    loop {
+        match inside.add_veth("eth0", peer, host_namespace.as_fd()) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
+fn configure_inside(inside: &Netlink, address: Ipv4Addr) -> io::Result<()> {
+    inside.set_up(LOOPBACK)?;
+    let interface = inside.link_index("eth0")?;
+    inside.add_address(interface, address)?;
+    let gateway = Some(GATEWAY);
+    inside.add_route(&Route { destination: None, interface, gateway, source: None })
+}
+
+fn configure_host(host: &Netlink, name: &str, address: Ipv4Addr) -> io::Result<()> {
+    let interface = host.link_index(name)?;
+    host.add_address(interface, GATEWAY)?;
+    let (destination, source) = (Some(address), Some(GATEWAY));
+    host.add_route(&Route { destination, interface, gateway: None, source })
+}
