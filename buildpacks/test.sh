@@ -2,7 +2,7 @@
 # Runs the tests of the builder script and of every buildpack. They need no
 # network and no privileges, and leave nothing behind. Exit 0 if all passed.
 set -u
-cd "${BASH_SOURCE[0]%/*}" || exit 1
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 export PYTHONDONTWRITEBYTECODE=1
 failed=()
 for test in test/builder.sh */test/run.sh; do

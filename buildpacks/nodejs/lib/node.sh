@@ -52,9 +52,22 @@ install_node() {
     printf '%s\n%s\n%s\n' "$node_range" "$node_version" "$EPOCHSECONDS" >"$cache/resolution"
   fi
   heading "Using Node.js $node_version, from $node_origin ($node_range)"
+  fit_npm "$cache/$node_version"
   rm -rf "$BUILD_DIR/.heroku/node"
   link_into_app node
-  cp -a --reflink=auto "$cache/$node_version" "$BUILD_DIR/.heroku/node"
+  copy_node "$cache/$node_version" "$BUILD_DIR/.heroku/node"
+}
+
+# A hundred megabytes that nobody changes: linked where the cache and the app
+# share a mount, else copied. copy_node FROM TO
+copy_node() {
+  local probe="$BUILD_DIR/.heroku/.probe"
+  if ln "$1/bin/node" "$probe" 2>/dev/null; then
+    rm "$probe"
+    cp -al "$1" "$2"
+  else
+    cp -a --reflink=auto "$1" "$2"
+  fi
 }
 
 # The version that this range came to in the last build, if that was not long ago.
@@ -166,13 +179,14 @@ get_npm() {
   cp -a "${TMPDIR:-/tmp}/windlass-bootstrap/node/lib/node_modules/npm" "$2/node/lib/node_modules/"
 }
 
-# engines.npm, where the npm that comes with Node.js does not satisfy it.
-install_npm() {
-  local bundled
+# engines.npm, where the npm that comes with Node.js does not satisfy it. It goes
+# into the cached copy, so that it is installed once: fit_npm NODE_DIR
+fit_npm() {
+  local present
   [[ -n $npm_range ]] || return 0
-  bundled=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$NODE_HOME/lib/node_modules/npm/package.json" | head -n 1)
-  printf '%s\n' "$bundled" | tool resolve "$npm_range" >/dev/null 2>&1 && return 0
+  present=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$1/lib/node_modules/npm/package.json" | head -n 1)
+  printf '%s\n' "$present" | tool resolve "$npm_range" >/dev/null 2>&1 && return 0
   heading "Installing npm $npm_range, as asked for in engines.npm"
-  indented npm install --global --silent --prefix "$BUILD_DIR/.heroku/node" "npm@$npm_range" ||
+  PATH="$1/bin:$PATH" indented npm install --global --silent --prefix "$1" "npm@$npm_range" ||
     abort "npm $npm_range, as asked for in engines.npm, could not be installed (see above)."
 }

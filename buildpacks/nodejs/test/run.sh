@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests that need neither network nor Node.js: detection, version ranges, defaults.
 set -u
-HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/../../test/check.sh"
 PACK="$HERE/.."
 export STACK=debian-12

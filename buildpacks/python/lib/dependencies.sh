@@ -103,10 +103,9 @@ install_dependencies() {
     # Editable installs name the place of this build; the app will be in /app.
     grep -rlIF --include='*.pth' --include='*.egg-link' --include='__editable__*' --include=direct_url.json \
       -- "$BUILD_DIR" "$BUILD_DIR/.heroku/python" 2>/dev/null | xargs -r sed -i "s#$BUILD_DIR#/app#g" || true
-    rm -rf "$cache"
-  else
-    save_environment "$cache" "$key"
   fi
+  compile_packages
+  if [[ $local_source == true ]]; then rm -rf "$cache"; else save_environment "$cache" "$key"; fi
   local took=$((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/}))
   info "Dependencies installed in $((took / 1000000)).$((took / 100000 % 10)) s"
 }
@@ -137,8 +136,11 @@ run_pip() {
   indented "${pip[@]}" install --no-compile --no-warn-script-location --progress-bar off "${requirements[@]}" ||
     abort 'pip could not install the dependencies; its message is above.' \
       'Check the names and versions, and that each supports Python '"$python_version."
-  # Compiled here, or every start would do it again. By hash and unchecked, since
-  # an image's file times need not be the build's. Packages may hold files that
-  # are no valid Python (templates): not a reason to fail.
+}
+
+# Compiled here, or every start would do it again. By hash and unchecked, since
+# an image's file times need not be the build's. Packages may hold files that
+# are no valid Python (templates): not a reason to fail.
+compile_packages() {
   "$PYTHON_HOME/bin/python" -m compileall -q --invalidation-mode unchecked-hash "$PYTHON_HOME/lib" >/dev/null 2>&1 || true
 }

@@ -14,7 +14,7 @@ abort() {
 # Runs a command; its output is indented, its exit status kept.
 indented() {
   local line status
-  "$@" 2>&1 | while IFS= read -r line || [[ -n $line ]]; do printf '       %s\n' "$line"; done
+  "$@" 2>&1 | while IFS= read -r line || [[ -n $line ]]; do printf '%s\n' "${line:+       $line}"; done
   status=${PIPESTATUS[0]}
   return "$status"
 }

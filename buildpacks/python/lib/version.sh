@@ -80,7 +80,7 @@ find_standalone() {
   fi
   if ! download "$(python_source)/latest/download/SHA256SUMS" "$index.new" 2>"$dir/error"; then
     abort "Python $requested, as asked for in $origin, could not be had." \
-      "Looked in: $(python_source) ($(<"$dir/error"))" \
+      "Looked in: $(python_source) ($(tail -n 1 "$dir/error"))" \
       "Without it this stack offers: Python $stack_version." \
       "Write \"${stack_version%.*}\" into $origin, or set WINDLASS_PYTHON_SOURCE to a mirror that can be reached."
   fi
@@ -97,7 +97,7 @@ find_standalone() {
     file="${best#*+}"
     heading "Downloading Python ${best%%+*}"
     download "$(python_source)/download/${file%%-*}/$best" "$dir/part" 2>"$dir/error" ||
-      abort "Python $requested could not be downloaded: $(<"$dir/error")"
+      abort "Python $requested could not be downloaded: $(tail -n 1 "$dir/error")"
     sum=$(grep -F "$best" "$index" | head -n 1 | cut -d ' ' -f 1)
     printf '%s  %s\n' "$sum" "$dir/part" | sha256sum --check --status ||
       abort "The download of $best is damaged: its SHA-256 is not $sum. Push again to retry."

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests without network: detection, configuration, and the server itself.
 set -u
-HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/../../test/check.sh"
 PACK="$HERE/.."
 

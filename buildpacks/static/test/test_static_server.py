@@ -174,6 +174,15 @@ class Configured(unittest.TestCase):
         self.addCleanup(site.close)
         self.assertEqual(site.get("/")[2], b"web")
 
+    def test_etag_is_of_the_content(self):
+        site = Site({"a.txt": b"one", "b.txt": b"two", "c.txt": b"one"})
+        self.addCleanup(site.close)
+        for name in ("a.txt", "b.txt", "c.txt"):
+            os.utime(os.path.join(site.folder, name), (0, 0))
+        tags = [site.get(f"/{name}")[1]["ETag"] for name in ("a.txt", "b.txt", "c.txt")]
+        self.assertEqual(tags[0], tags[2])
+        self.assertNotEqual(tags[0], tags[1])
+
     def test_sigterm_ends_it_and_finishes_what_runs(self):
         site = Site({"index.html": b"home", "big.bin": b"x" * 30_000_000})
         self.addCleanup(site.close)

@@ -15,6 +15,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service;
 use windlass_control::Platform;
@@ -53,7 +54,7 @@ pub async fn serve_http(
 ) -> io::Result<()> {
     let state = ApiState::new(platform);
     let router = routes(state.clone());
-    let (closing, _) = tokio::sync::watch::channel(false);
+    let (closing, _) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -77,6 +78,11 @@ pub async fn serve_http(
     Ok(())
 }
 
+/// Returns once the value is true, or its sender is gone.
+pub(crate) async fn turns_true(value: &mut watch::Receiver<bool>) {
+    let _ = value.wait_for(|value| *value).await;
+}
+
 /// Out of file descriptors, for example: others must close first.
 pub(crate) async fn after_failed_accept(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
@@ -86,7 +92,7 @@ pub(crate) async fn after_failed_accept(error: &io::Error) {
 async fn serve_connection(
     connection: TcpStream,
     router: Router,
-    mut closing: tokio::sync::watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
 ) {
     keepalive::prepare(&connection);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -101,7 +107,7 @@ async fn serve_connection(
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        _ = closing.wait_for(|closing| *closing) => {
+        () = turns_true(&mut closing) => {
             served.as_mut().graceful_shutdown();
             served.await
         }

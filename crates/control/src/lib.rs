@@ -18,6 +18,6 @@ mod settings;
 
 pub use error::{PlatformError, Result};
 pub use platform::Platform;
-pub use settings::Settings;
+pub use settings::{BuildSettings, InstanceSettings, Settings};
 /// The records that the platform's methods return.
 pub use windlass_store as records;

@@ -42,6 +42,30 @@ impl ImageStore {
         Ok(entries.filter_map(|entry| Some((tag_of(&entry)?.to_owned(), entry.digest))).collect())
     }
 
+    /// Takes over the tagged images of another store on this machine without copying their layers:
+    /// they become links to its directories. For servers that live shorter than the other store
+    /// (the demo, tests).
+    pub fn borrow_tags_from(&self, other: &ImageStore) -> Result<(), OciError> {
+        for (name, image) in other.tags()? {
+            let manifest = other.manifest(&image)?;
+            for digest in [&image, &manifest.config.digest] {
+                let blob = other.blob(digest)?.ok_or_else(|| OciError::NoSuchImage(image.to_string()))?;
+                write_atomically(&self.blobs().join(digest.hex()), &blob, Durability::Lazy)?;
+            }
+            for layer in &manifest.layers {
+                let (link, target) = (self.layers().join(layer.digest.hex()), other.layers().join(layer.digest.hex()));
+                match std::os::unix::fs::symlink(&target, &link) {
+                    Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                        return Err(OciError::io("cannot link", &link)(error));
+                    }
+                    _ => {}
+                }
+            }
+            self.set_tag(&name, &image)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn read_index(&self) -> Result<Index, OciError> {
         let path = self.index_path();
         let bytes = std::fs::read(&path).map_err(OciError::io("cannot read", &path))?;

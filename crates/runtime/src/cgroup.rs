@@ -56,14 +56,22 @@ impl Hierarchies {
 
     /// Makes the parent group of all instances and, on version 2, lets it hand controllers down.
     pub fn create_parent(&self, parent: &str) -> io::Result<()> {
-        if let Self::V2(root) = self {
-            let directory = root.join(parent);
-            enable_controllers(root)?;
-            make_directory(&directory)?;
-            enable_controllers(&directory)?;
-            make_directory(&directory.join("shims"))?;
+        match self {
+            Self::V1(mounts) => {
+                let limited = ["memory", "cpu", "pids"].into_iter().filter_map(|c| mounts.get(c));
+                for root in limited {
+                    make_directory(&root.join(parent))?;
+                }
+                Ok(())
+            }
+            Self::V2(root) => {
+                let directory = root.join(parent);
+                enable_controllers(root)?;
+                make_directory(&directory)?;
+                enable_controllers(&directory)?;
+                make_directory(&directory.join("shims"))
+            }
         }
-        Ok(())
     }
 
     /// Takes the calling process out of the service manager's group, so that stopping the server

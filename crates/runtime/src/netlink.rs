@@ -112,14 +112,15 @@ impl Netlink {
         Ok(Self(socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?))
     }
 
-    /// Makes a pair of virtual Ethernet devices, both up: `name` here and `peer` in `namespace`.
+    /// Makes a pair of virtual Ethernet devices: `name` here, up, and `peer` in `namespace`, down
+    /// (the kernel makes it first, when it has no other end yet).
     pub fn add_veth(&self, name: &str, peer: &str, namespace: BorrowedFd<'_>) -> io::Result<()> {
         let flags = REQUEST | ACKNOWLEDGE | CREATE | EXCLUSIVE;
         let mut message = Message::new(NEW_LINK, flags, &link(0, UP));
         message.attribute(LINK_NAME, &c_string(name)).nested(LINK_INFO, |info| {
             info.attribute(LINK_INFO_KIND, b"veth").nested(LINK_INFO_DATA, |data| {
                 data.nested(VETH_PEER, |end| {
-                    end.0.extend_from_slice(&link(0, UP));
+                    end.0.extend_from_slice(&link(0, 0));
                     end.attribute(LINK_NAME, &c_string(peer));
                     end.attribute(LINK_NAMESPACE, &namespace.as_raw_fd().to_ne_bytes());
                 });

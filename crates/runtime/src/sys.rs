@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use windlass_core::instance::TerminalSize;
 
 const OPEN_TREE_CLONE: libc::c_uint = 1;
@@ -259,9 +261,8 @@ pub fn receive_file(socket: impl AsFd) -> io::Result<OwnedFd> {
     Err(io::Error::other("the peer sent no file"))
 }
 
-/// Borrows a descriptor of this process that is known by its number only.
-pub fn borrow_standard_file(number: RawFd) -> BorrowedFd<'static> {
-    debug_assert!((0..=2).contains(&number));
-    // SAFETY: the standard descriptors stay open for the life of the process.
-    unsafe { BorrowedFd::borrow_raw(number) }
+/// Lets the asynchronous runtime say when `file` becomes readable.
+pub fn watch_readable(file: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd is open for as long as it lives and never changes its number.
+    unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }.map_err(io::Error::from)
 }

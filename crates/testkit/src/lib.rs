@@ -1,1 +1,23 @@
-//! Test helpers: a simulated driver and a platform harness.
+//! Test helpers: a simulated driver and router with a platform over them, and a harness that
+//! runs the real binary.
+//!
+//! Only tests depend on this crate. Its helpers panic with what went wrong and where.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+pub mod app;
+pub mod command;
+pub mod git;
+pub mod http;
+mod leftovers;
+pub mod load;
+pub mod platform;
+pub mod server;
+pub mod simulated;
+mod skip;
+mod wait;
+pub mod websocket;
+
+pub use leftovers::leftovers;
+pub use skip::skip;
+pub use wait::{wait_for, wait_until};

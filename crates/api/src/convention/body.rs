@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The largest JSON body, in bytes.
 const MAXIMUM_BODY: usize = 1 << 20;
 
-/// A JSON body. Nothing at all counts as `{}`, and a key whose value is `null` as left out.
+/// A JSON body. Nothing at all and `null` count as `{}`, and a key whose value is `null` as left out.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 /// A JSON body in which `null` keeps its meaning.

@@ -28,13 +28,6 @@ pub(super) enum Mode {
     Exchange,
 }
 
-pub(super) fn name(service: Service) -> &'static str {
-    match service {
-        Service::UploadPack => "upload-pack",
-        Service::ReceivePack => "receive-pack",
-    }
-}
-
 /// A running git with all that it started. Dropping it ends the whole process group, and with the
 /// session a build that runs for it.
 pub(super) struct GitChild {
@@ -56,7 +49,7 @@ impl GitChild {
         protocol: Option<&str>,
     ) -> io::Result<Self> {
         let mut command = Command::new("git");
-        command.arg(name(service));
+        command.arg(service.command());
         match mode {
             Mode::Conversation => {}
             Mode::Advertisement => {
@@ -104,7 +97,7 @@ impl GitChild {
         group.signal(Signal::SIGKILL);
         if !status.success() {
             // Most often the client's own doing: a rejected push, a broken pack.
-            tracing::info!(service = name(self.service), %status, complaints, "git ended with a failure");
+            tracing::info!(service = self.service.command(), %status, complaints, "git ended with a failure");
         }
         Ok(status)
     }
@@ -113,7 +106,7 @@ impl GitChild {
 impl Drop for GitChild {
     fn drop(&mut self) {
         if let Some(group) = self.group.take() {
-            tracing::debug!(service = name(self.service), "the client is gone; git is ended");
+            tracing::debug!(service = self.service.command(), "the client is gone; git is ended");
             group.end();
         }
     }

@@ -54,7 +54,7 @@ async fn advertise(
         _ => return Err(GitError::OldClient),
     };
     let git = start(&state, &repository, &headers, service, Mode::Advertisement)?;
-    let name = child::name(service);
+    let name = service.command();
     // Version 2 speaks for itself; pushes do not have it, whatever was asked for.
     let version_2 = matches!(service, Service::UploadPack)
         && protocol(&headers).is_some_and(|text| text.split(':').any(|part| part == "version=2"));
@@ -97,7 +97,7 @@ fn exchange(
     let mut git = start(state, repository, &parts.headers, service, Mode::Exchange)?;
     let upload =
         git.stdin.take().map(|stdin| Upload::start(body.into_data_stream(), decoder, stdin));
-    let content_type = format!("application/x-git-{}-result", child::name(service));
+    let content_type = format!("application/x-git-{}-result", service.command());
     Ok(answer(git, Vec::new(), upload, &content_type))
 }
 

@@ -2,7 +2,7 @@
 
 use super::ssh_session::Connection;
 use crate::keepalive;
-use crate::serve::{CLOSING_LIMIT, after_failed_accept};
+use crate::serve::{CLOSING_LIMIT, after_failed_accept, turns_true};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{Config, Handle, run_stream};
@@ -131,14 +131,14 @@ async fn serve_connection(
     tokio::pin!(session);
     let logged_in = tokio::select! {
         result = &mut session => return ended(result),
-        logged_in = tokio::time::timeout(LOGIN_LIMIT, known.wait_for(|known| *known)) => logged_in.is_ok(),
+        logged_in = tokio::time::timeout(LOGIN_LIMIT, turns_true(&mut known)) => logged_in.is_ok(),
     };
     if !logged_in {
         disconnect(&handle, "you took too long to log in").await;
     }
     tokio::select! {
         result = &mut session => ended(result),
-        _ = closing.wait_for(|closing| *closing) => {
+        () = turns_true(&mut closing) => {
             disconnect(&handle, "the server stops").await;
             ended(session.await);
         }

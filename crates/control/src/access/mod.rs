@@ -69,14 +69,7 @@ impl Platform {
 
     /// Returns the new token and its secret, which is not kept.
     pub fn create_authorization(&self, user: &User, description: &str) -> Result<(Token, String)> {
-        let token = Token {
-            id: TokenId::random(),
-            user: user.id,
-            description: description.to_owned(),
-            created_at: now_ms(),
-            last_used_at: None,
-        };
-        let secret = format!("wl-{}", random_secret());
+        let (token, secret) = new_token(user.id, description);
         self.store().insert_token(&token, &secret)?;
         Ok((token, secret))
     }
@@ -106,4 +99,25 @@ impl Platform {
 /// The one place where it is decided whose an app is.
 fn may_use(user: &User, app: &App) -> bool {
     app.owner == user.id
+}
+
+/// Makes another token for the owner directly in the data directory: for whoever has root on the
+/// server but lost the first token. A running server takes it at once.
+pub fn make_owner_token(data_directory: &std::path::Path) -> Result<String> {
+    let store = windlass_store::Store::open(data_directory)?;
+    let owner = store.owner()?.ok_or(PlatformError::NotFound { resource: "owner: start the server once first" })?;
+    let (token, secret) = new_token(owner.id, "Owner's token, made on the server");
+    store.insert_token(&token, &secret)?;
+    Ok(secret)
+}
+
+fn new_token(user: UserId, description: &str) -> (Token, String) {
+    let token = Token {
+        id: TokenId::random(),
+        user,
+        description: description.to_owned(),
+        created_at: now_ms(),
+        last_used_at: None,
+    };
+    (token, format!("wl-{}", random_secret()))
 }

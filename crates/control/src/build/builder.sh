@@ -6,7 +6,8 @@
 # Run by the platform as `bash /windlass/builder.sh`, as an ordinary user.
 #
 #   in   BUILD_DIR           the source, changed in place
-#        CACHE_DIR           kept between builds of this app
+#        CACHE_DIR           kept between builds of this app; best on the same
+#                            mount as BUILD_DIR, so that packs can hard-link
 #        ENV_DIR             one file per config var
 #        STACK               for example debian-12
 #        WINDLASS_BUILDPACKS configured buildpacks, separated by spaces: the
@@ -147,6 +148,7 @@ locate() {
     *://* | git@*)
       pack_dir="$WORK_DIR/$number"
       mkdir -p "$WORK_DIR"
+      rm -rf "$pack_dir"
       if ! fetch "$name" "$pack_dir"; then
         problem "Push rejected, failed to fetch the buildpack $name"
         fail detect_failed 1

@@ -6,7 +6,7 @@ use crate::run::{Deploy, Message};
 use crate::{Platform, PlatformError, Result};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
-use windlass_core::ids::{AppId, ReleaseId};
+use windlass_core::ids::{AppId, Digest, ReleaseId};
 use windlass_core::names::ProcessType;
 use windlass_core::release::formation_for;
 
@@ -69,6 +69,32 @@ impl Platform {
     pub fn is_rollback_target(&self, app: &App, release: &Release) -> bool {
         let stored = release.image.as_ref().is_some_and(|image| self.images().resolve(image).is_ok());
         release.status == ReleaseStatus::Succeeded && stored && release.version != app.current_release
+    }
+
+    /// Makes a release of an image that is in the store, with the current config vars, and returns
+    /// once it is current.
+    pub async fn release_image(
+        &self,
+        user: &User,
+        app: &App,
+        image: Digest,
+        processes: BTreeMap<ProcessType, String>,
+        description: &str,
+    ) -> Result<Release> {
+        if self.images().resolve(&image).is_err() {
+            return Err(PlatformError::Invalid(format!("There is no image {image} on this server.")));
+        }
+        let new = NewRelease {
+            app: app.id,
+            description: description.to_owned(),
+            user: user.id,
+            build: None,
+            image: Some(image),
+            config_vars: self.config_vars(app)?,
+            processes,
+            commit: None,
+        };
+        self.release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false }).await
     }
 
     /// Makes a new release of an old one's image and config vars.

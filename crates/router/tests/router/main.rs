@@ -1,5 +1,7 @@
 //! The router as its users see it: real sockets, real files, small hyper servers as instances.
 
+#![allow(clippy::unwrap_used)]
+
 mod bodies;
 mod control;
 mod drain;

@@ -11,8 +11,6 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use windlass_core::driver::InstanceEvent;
 use windlass_core::instance::ExitStatus;
 
@@ -191,7 +189,7 @@ async fn wait_for_status(directory: &Path, shim_lives: bool) -> Option<Status> {
 }
 
 async fn wait_readable(file: OwnedFd) {
-    match AsyncFd::register_with_interest(file, Interest::READABLE) {
+    match sys::watch_readable(file) {
         Ok(file) => {
             let _ = file.readable().await;
         }

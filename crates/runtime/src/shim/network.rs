@@ -76,6 +76,7 @@ fn configure_inside(inside: &Netlink, address: Ipv4Addr) -> io::Result<()> {
 
 fn configure_host(host: &Netlink, name: &str, address: Ipv4Addr) -> io::Result<()> {
     let interface = host.link_index(name)?;
+    host.set_up(interface)?;
     host.add_address(interface, GATEWAY)?;
     let (destination, source) = (Some(address), Some(GATEWAY));
     host.add_route(&Route { destination, interface, gateway: None, source })

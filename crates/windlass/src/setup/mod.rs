@@ -16,6 +16,9 @@ pub use stack::{StackState, stack_state};
 use std::path::{Path, PathBuf};
 use windlass_oci::{ImageStore, OciError};
 
+/// The stack that builds and apps use.
+pub const DEFAULT_STACK: &str = "debian-12";
+
 /// What to set up.
 #[derive(Clone, Debug)]
 pub struct SetupArgs {

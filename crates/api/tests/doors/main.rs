@@ -1,0 +1,12 @@
+//! The doors over a real platform on a temporary directory. Nothing runs behind it: its driver
+//! only plays attached processes.
+#![forbid(unsafe_code)]
+
+mod api;
+mod attached;
+mod git;
+mod git_over_http;
+mod git_over_ssh;
+mod lists;
+mod routes;
+mod support;

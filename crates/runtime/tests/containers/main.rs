@@ -1,0 +1,34 @@
+//! Containers for real: needs root and a kernel with id-mapped mounts. Has its own `main`, since
+//! this program is also the shim that the driver starts.
+//!
+//! `cargo test -p windlass-runtime --test containers [part of a test's name]`
+
+mod attached;
+mod files;
+mod harness;
+mod isolation;
+mod lifecycle;
+mod limits;
+mod network;
+mod recovery;
+mod speed;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if std::env::args_os().nth(1).is_some_and(|a| a == "shim") {
+        arguments.next();
+        return windlass_runtime::shim_main(arguments);
+    }
+    let mut tests = Vec::new();
+    tests.extend(lifecycle::tests());
+    tests.extend(limits::tests());
+    tests.extend(isolation::tests());
+    tests.extend(files::tests());
+    tests.extend(network::tests());
+    tests.extend(attached::tests());
+    tests.extend(recovery::tests());
+    tests.extend(speed::tests());
+    harness::run(tests)
+}

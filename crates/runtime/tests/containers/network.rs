@@ -1,0 +1,115 @@
+use crate::harness::Machine;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use windlass_core::driver::Driver;
+use windlass_core::instance::InstanceSpec;
+
+crate::tests![
+    the_host_reaches_instances,
+    instances_do_not_reach_each_other,
+    instances_do_not_reach_the_host,
+    chosen_ports_of_the_host_are_open,
+    names_resolve_outside,
+];
+
+fn server(machine: &Machine) -> InstanceSpec {
+    let mut spec = machine.script("mkdir /tmp/w; echo served > /tmp/w/index.html; echo up; exec httpd -f -p 80 -h /tmp/w");
+    spec.port = Some(80);
+    spec
+}
+
+async fn get(address: SocketAddr) -> String {
+    for _ in 0..200 {
+        if let Ok(mut stream) = tokio::net::TcpStream::connect(address).await {
+            stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await.unwrap();
+            let mut text = String::new();
+            let _ = stream.read_to_string(&mut text).await;
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{address} does not answer")
+}
+
+async fn the_host_reaches_instances() {
+    let machine = Machine::start().await;
+    let (one, two) = (server(&machine), server(&machine));
+    let one = machine.driver.start(one).await.unwrap().address.unwrap();
+    let two = machine.driver.start(two).await.unwrap().address.unwrap();
+    assert_ne!(one, two);
+    assert!(get(one).await.contains("served"));
+    assert!(get(two).await.contains("served"));
+    machine.finish().await;
+}
+
+async fn instances_do_not_reach_each_other() {
+    let machine = Machine::start().await;
+    let address = machine.driver.start(server(&machine)).await.unwrap().address.unwrap();
+    assert!(get(address).await.contains("served"));
+    let script = format!("timeout 1 nc {} {} </dev/null; echo ended with $?", address.ip(), address.port());
+    let (_, log) = machine.output_of(machine.script(&script)).await;
+    assert!(log.iter().any(|l| l == "ended with 143"), "a dropped packet, not an answer: {log:?}");
+    // Its own address works.
+    let spec = machine.script("(echo hi | nc -l -p 9 -w 5 &) ; sleep 0.3; nc -w 2 127.0.0.1 9");
+    let (_, log) = machine.output_of(spec).await;
+    assert_eq!(log, ["hi"]);
+    machine.finish().await;
+}
+
+async fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// The addresses of this machine, the one that instances see as their router included.
+const HOST: &str = "for a in 169.254.1.1 $HOST_ADDRESS; do timeout 1 nc $a PORT </dev/null; echo ended with $?; done";
+
+fn host_address() -> String {
+    // A UDP socket that is "connected" sends nothing but knows its own address.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.200:9").unwrap();
+    socket.local_addr().unwrap().ip().to_string()
+}
+
+async fn instances_do_not_reach_the_host() {
+    let machine = Machine::start().await;
+    let (_listener, port) = listener().await;
+    let mut spec = machine.script(&HOST.replace("PORT", &port.to_string()));
+    spec.environment.insert("HOST_ADDRESS".to_owned(), host_address());
+    let (_, log) = machine.output_of(spec).await;
+    assert_eq!(log, ["ended with 143", "ended with 143"]);
+    machine.finish().await;
+}
+
+async fn chosen_ports_of_the_host_are_open() {
+    let mut machine = Machine::start().await;
+    let (listener, port) = listener().await;
+    machine.config.host_ports = vec![port];
+    let machine = machine.restart().await;
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"hello\n").await.unwrap();
+        }
+    });
+    let mut spec = machine.script(&HOST.replace("PORT", &port.to_string()));
+    spec.environment.insert("HOST_ADDRESS".to_owned(), host_address());
+    let (_, log) = machine.output_of(spec).await;
+    assert_eq!(log, ["hello", "ended with 0", "hello", "ended with 0"]);
+    machine.finish().await;
+}
+
+async fn names_resolve_outside() {
+    let Ok(_) = tokio::net::lookup_host("deb.debian.org:80").await else {
+        println!("SKIPPED: names_resolve_outside: this machine resolves no names");
+        return;
+    };
+    let machine = Machine::start().await;
+    let spec = machine.script("nslookup deb.debian.org | tail -n +3; wget -q -O - http://deb.debian.org/debian/dists/stable/Release | head -n 1");
+    let (_, log) = machine.output_of(spec).await;
+    assert!(log.iter().any(|line| line.contains("Origin")), "{log:?}");
+    machine.finish().await;
+}

@@ -1,0 +1,52 @@
+//! What simulated processes do.
+
+use std::time::Duration;
+use windlass_core::instance::InstanceSpec;
+
+/// What a process of the simulated driver does. Written as a command of a release, for example
+/// `crash 3`; a config var `BEHAVIOUR` wins over the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// `serve`: opens its port at once and stops on SIGTERM.
+    Serve,
+    /// `crash CODE`: ends while it boots.
+    Crash(i32),
+    /// `never-listen`: runs without opening its port.
+    NeverListen,
+    /// `slow MILLISECONDS`: opens its port after that time.
+    Slow(Duration),
+    /// `ignore-term`: serves, and has to be killed.
+    IgnoreTerm,
+}
+
+impl Behaviour {
+    /// Returns what the process of `spec` does.
+    ///
+    /// # Panics
+    /// When the text is none of the above: the test is wrong.
+    #[must_use]
+    pub fn of(spec: &InstanceSpec) -> Self {
+        let command = spec.command.last().map(String::as_str).unwrap_or_default();
+        Self::parse(spec.environment.get("BEHAVIOUR").map_or(command, String::as_str))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut words = text.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let number: u32 = words.next().map_or(1, |word| word.parse().expect("a number follows"));
+        match name {
+            "serve" => Self::Serve,
+            "crash" => Self::Crash(number.cast_signed()),
+            "never-listen" => Self::NeverListen,
+            "slow" => Self::Slow(Duration::from_millis(number.into())),
+            "ignore-term" => Self::IgnoreTerm,
+            _ => panic!("{text:?} is no behaviour of a simulated process"),
+        }
+    }
+
+    /// Whether a release whose processes do this comes up.
+    #[must_use]
+    pub fn works(self) -> bool {
+        !matches!(self, Self::Crash(_) | Self::NeverListen)
+    }
+}

@@ -1,0 +1,138 @@
+//! The command line: roles of the binary beside the client's commands.
+
+use crate::config::{Config, ConfigError, KEYS};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+#[derive(clap::Parser)]
+#[command(name = "windlass", version, about = "Your own cloud in one binary", propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub role: Role,
+}
+
+#[derive(clap::Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one value a process")]
+pub enum Role {
+    /// Run the server: API, git, builds and the router's supervisor
+    Server(ServerArguments),
+    /// Install what the server delegates to and build the stack
+    Setup(SetupArguments),
+    /// Check this machine and say what to mend
+    Doctor(DoctorArguments),
+    /// Show Windlass at work: set up, push an app, push again under load
+    Demo(DemoArguments),
+    /// Stop all apps and the router of a stopped server; data stays
+    Teardown(ServerArguments),
+    /// Make another token for the owner, on the server's machine
+    #[command(name = "owner-token")]
+    OwnerToken(ServerArguments),
+    /// Print the reference of all settings
+    #[command(name = "config:reference", hide = true)]
+    ConfigReference,
+    /// Run the router (the server starts it)
+    #[command(hide = true)]
+    Router(RouterArguments),
+    #[command(flatten)]
+    Client(windlass_cli::Command),
+}
+
+#[derive(clap::Args)]
+pub struct SetupArguments {
+    /// Do not ask before installing packages
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Build the stack anew even if it is there
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+#[derive(clap::Args)]
+pub struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+#[derive(clap::Args)]
+pub struct DemoArguments {
+    /// Stop and clean up when the tour is over, instead of waiting for Ctrl-C
+    #[arg(long)]
+    pub exit: bool,
+    /// Requests of the load during the second push
+    #[arg(long, default_value_t = 3_000)]
+    pub requests: u64,
+    /// Do not ask before installing packages
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(clap::Args)]
+pub struct RouterArguments {
+    #[arg(long)]
+    pub listen: std::net::SocketAddr,
+    #[arg(long)]
+    pub control_socket: PathBuf,
+    #[arg(long)]
+    pub table_file: PathBuf,
+}
+
+/// `--config`, and a flag for every setting.
+pub struct ServerArguments {
+    pub config: Option<PathBuf>,
+    pub ready_file: Option<PathBuf>,
+    flags: BTreeMap<&'static str, String>,
+}
+
+impl ServerArguments {
+    /// Reads the configuration that these arguments and the environment give.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), |name| std::env::var(name).ok(), &self.flags)
+    }
+}
+
+impl FromArgMatches for ServerArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |key: &crate::config::Key| matches.get_one::<String>(key.name).map(|value| (key.name, value.clone()));
+        Ok(Self {
+            config: matches.get_one::<PathBuf>("config").cloned(),
+            ready_file: matches.get_one::<PathBuf>("ready_file").cloned(),
+            flags: KEYS.iter().filter_map(given).collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for ServerArguments {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("The configuration file [default: /etc/windlass/windlass.toml if it exists]");
+        let ready = Arg::new("ready_file")
+            .long("ready-file")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("Where to write the bound addresses once ready [default: <run directory>/ready.json]");
+        // clap wants names that live as long as the program; these are made once in it.
+        let flags = KEYS.iter().map(|key| {
+            let help = if key.default.is_empty() { key.help.to_owned() } else { format!("{} [default: {}]", key.help, key.default) };
+            Arg::new(key.name).long(key.flag().leak() as &str).value_name("VALUE").action(ArgAction::Set).help(help).help_heading("Settings")
+        });
+        command.arg(file).arg(ready).args(flags)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}

@@ -1,0 +1,4 @@
+//! `windlass demo`.
+pub fn main(_arguments: &crate::arguments::DemoArguments) -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}

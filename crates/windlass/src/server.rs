@@ -1,0 +1,311 @@
+//! The server role: puts the parts together, says when it is ready, stops in order.
+
+use crate::arguments::ServerArguments;
+use crate::config::Config;
+use crate::router_process::{self, RouterPlace, RouterProcess};
+use crate::{EXIT_BUSY, fail, load, log_to_stderr, notify};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use windlass_control::{Platform, PlatformError, Settings};
+use windlass_oci::{ImageStore, OciError};
+use windlass_runtime::{EmbeddedDriver, RuntimeConfig, RuntimeError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("another server uses {0:?}: stop it first, or give this one a --data-directory of its own")]
+    Busy(PathBuf),
+    #[error("{what} {path:?}: {source}")]
+    Io { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{key} {address}: {source}; is something else there? (see `windlass doctor`)")]
+    Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("the stack debian-12 is not built yet: run `windlass setup` first")]
+    NoStack,
+    #[error(transparent)]
+    Images(#[from] OciError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Router(#[from] windlass_core::route::RouterUnavailable),
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    #[error("the SSH door could not be opened")]
+    Ssh(#[from] windlass_api::SshError),
+    #[error("{0} is not a runtime: {1}")]
+    Tokio(&'static str, std::io::Error),
+}
+
+fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ServerError {
+    let path = path.to_owned();
+    move |source| ServerError::Io { what, path, source }
+}
+
+pub fn main(arguments: &ServerArguments) -> ExitCode {
+    let config = match load(arguments) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    log_to_stderr(&config.log);
+    exit_code(run(&config, arguments.ready_file.as_deref()))
+}
+
+fn exit_code(outcome: Result<(), ServerError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ServerError::Busy(_)) => fail(&error, EXIT_BUSY),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(32)
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build()
+        .map_err(|error| ServerError::Tokio("tokio", error))
+}
+
+fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerError> {
+    let _lock = lock_data_directory(config)?;
+    runtime()?.block_on(serve(config, ready_file))
+}
+
+/// Takes the data directory for this process; the kernel gives it back however the process ends.
+fn lock_data_directory(config: &Config) -> Result<File, ServerError> {
+    let data = &config.data_directory;
+    std::fs::create_dir_all(data).map_err(io("cannot make the data directory", data))?;
+    // Root inside a container is somebody else outside and must get through to its files.
+    let mode = std::fs::metadata(data).map_err(io("cannot read", data))?.permissions().mode();
+    std::fs::set_permissions(data, std::fs::Permissions::from_mode(mode | 0o011)).map_err(io("cannot open up", data))?;
+    let path = data.join("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io("cannot open", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::Busy(data.clone())),
+        Err(std::fs::TryLockError::Error(source)) => Err(io("cannot lock", &path)(source)),
+    }
+}
+
+/// Addresses that are bound before anything is started, so that a taken port costs nothing.
+struct Doors {
+    api: TcpListener,
+    api_address: SocketAddr,
+    ssh: Option<(TcpListener, SocketAddr)>,
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|source| ServerError::Listen { key, address, source })?;
+    let bound = listener.local_addr().map_err(|source| ServerError::Listen { key, address, source })?;
+    Ok((listener, bound))
+}
+
+impl Doors {
+    async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let (api, api_address) = bind("api.listen", config.api_listen).await?;
+        let ssh = match config.ssh_listen {
+            Some(address) => Some(bind("ssh.listen", address).await?),
+            None => None,
+        };
+        Ok(Self { api, api_address, ssh })
+    }
+}
+
+async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerError> {
+    let images = ImageStore::open(&config.image_directory())?;
+    if images.tag("stack/debian-12-build")?.is_none() || images.tag("stack/debian-12-run")?.is_none() {
+        return Err(ServerError::NoStack);
+    }
+    let run_directory = config.run_directory();
+    make_run_directory(&run_directory)?;
+    let doors = Doors::bind(config).await?;
+    let (router, router_address) = RouterProcess::start(router_place(config, &run_directory)?).await?;
+    let driver = open_driver(config, &images).await?;
+    let settings = settings(config, run_directory.clone(), router_address, doors.api_address);
+    let connections = router.connections.clone();
+    let platform = Platform::open(settings, driver, images, router).await?;
+    tokio::spawn(keep_router_informed(platform.clone(), connections));
+    if let Some((owner, secret)) = platform.create_owner(&config.owner_email)? {
+        println!("Owner's token for {}, shown this once: {secret}", owner.email);
+        println!("Log in with: windlass login {} --token {secret}", platform.settings().api_url);
+    }
+    let ready_file = ready_file.map_or_else(|| run_directory.join("ready.json"), Path::to_owned);
+    let ssh_address = doors.ssh.as_ref().map(|(_, address)| *address);
+    let stopping = watch::Sender::new(false);
+    let served = serve_doors(doors, config, &platform, &stopping);
+    announce(&ready_file, doors_json(router_address, &platform, ssh_address), &platform, router_address, ssh_address)?;
+    notify::stop_signal().await;
+    tracing::info!("stopping; apps and the router go on");
+    notify::service_manager("STOPPING=1");
+    let _ = std::fs::remove_file(&ready_file);
+    let _ = stopping.send(true);
+    // The doors end what is under way within five seconds; do not wait for ever for one that hangs.
+    let _ = tokio::time::timeout(Duration::from_secs(10), served).await;
+    Ok(())
+}
+
+/// Root inside a container passes through here to its own files, so it may not be closed to it;
+/// what is secret below is closed by itself.
+fn make_run_directory(path: &Path) -> Result<(), ServerError> {
+    std::fs::create_dir_all(path).map_err(io("cannot make the run directory", path))?;
+    let open = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(path, open).map_err(io("cannot open up", path))
+}
+
+fn router_place(config: &Config, run_directory: &Path) -> Result<RouterPlace, ServerError> {
+    let program = std::env::current_exe().map_err(io("cannot find", Path::new("/proc/self/exe")))?;
+    Ok(RouterPlace {
+        program,
+        listen: config.router_listen,
+        control_socket: run_directory.join("router.sock"),
+        table_file: config.data_directory.join("router-table.json"),
+        log_file: config.data_directory.join("router.log"),
+    })
+}
+
+async fn open_driver(config: &Config, images: &ImageStore) -> Result<Arc<EmbeddedDriver>, RuntimeError> {
+    let work_directory = config.data_directory.join("instances");
+    EmbeddedDriver::open(RuntimeConfig::new(config.name(), config.run_directory(), work_directory, images.clone())).await
+}
+
+fn settings(config: &Config, run_directory: PathBuf, router: SocketAddr, api: SocketAddr) -> Settings {
+    Settings {
+        data_directory: config.data_directory.clone(),
+        run_directory,
+        domain: config.domain.clone(),
+        router_port: config.router_public_port.unwrap_or(router.port()),
+        api_url: config.api_url.clone().unwrap_or_else(|| format!("http://localhost:{}", api.port())),
+        boot_timeout: config.boot_timeout,
+        drain_timeout: config.drain_timeout,
+        stop_grace: config.stop_grace,
+        build: windlass_control::BuildSettings {
+            concurrent: config.build_concurrent,
+            timeout: config.build_timeout,
+            memory_bytes: config.build_memory,
+            cpu_millis: config.build_cpu,
+            processes: config.build_processes,
+            environment: config.build_environment.clone(),
+        },
+        instance: windlass_control::InstanceSettings {
+            memory_bytes: config.instance_memory,
+            cpu_millis: config.instance_cpu,
+            processes: config.instance_processes,
+        },
+        releases_kept: config.releases_kept,
+    }
+}
+
+/// A router that was started again serves its last table; give it today's.
+async fn keep_router_informed(platform: Platform, mut connections: watch::Receiver<u64>) {
+    connections.mark_unchanged();
+    while connections.changed().await.is_ok() {
+        if let Err(error) = platform.sync_routes().await {
+            tracing::error!(%error, "the router did not take the route table");
+        }
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Starts the doors; what is returned ends when all of them have.
+fn serve_doors(doors: Doors, config: &Config, platform: &Platform, stopping: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
+    let http = tokio::spawn(windlass_api::serve_http(doors.api, platform.clone(), stopped(stopping.subscribe())));
+    let host_key = config.data_directory.join("ssh_host_ed25519_key");
+    let ssh = doors.ssh.map(|(listener, _)| {
+        let served = windlass_api::serve_ssh(listener, host_key, platform.clone(), stopped(stopping.subscribe()));
+        tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "git over SSH is not served");
+            }
+        })
+    });
+    async move {
+        let _ = http.await;
+        if let Some(ssh) = ssh {
+            let _ = ssh.await;
+        }
+    }
+}
+
+fn doors_json(router: SocketAddr, platform: &Platform, ssh: Option<SocketAddr>) -> serde_json::Value {
+    let api = platform.settings().api_url.clone();
+    serde_json::json!({ "pid": std::process::id(), "http": router, "ssh": ssh, "api_url": api })
+}
+
+fn announce(file: &Path, mut doors: serde_json::Value, platform: &Platform, router: SocketAddr, ssh: Option<SocketAddr>) -> Result<(), ServerError> {
+    let port = platform.settings().api_url.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    doors["api"] = serde_json::json!(port.map(|port| format!("127.0.0.1:{port}")));
+    let temporary = file.with_extension("new");
+    std::fs::write(&temporary, doors.to_string()).map_err(io("cannot write", &temporary))?;
+    std::fs::rename(&temporary, file).map_err(io("cannot write", file))?;
+    notify::service_manager("READY=1");
+    let settings = platform.settings();
+    tracing::info!(api = settings.api_url, %router, ssh = ssh.map(tracing::field::display), domain = settings.domain, "ready");
+    Ok(())
+}
+
+/// `windlass teardown`: ends everything that a stopped server left running on purpose.
+pub fn teardown_main(arguments: &ServerArguments) -> ExitCode {
+    let config = match load(arguments) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    log_to_stderr("warn");
+    exit_code(teardown(&config))
+}
+
+pub fn teardown(config: &Config) -> Result<(), ServerError> {
+    let _lock = lock_data_directory(config)?;
+    runtime()?.block_on(async {
+        let run_directory = config.run_directory();
+        make_run_directory(&run_directory)?;
+        if let Some(pid) = router_process::pid(&run_directory.join("router.sock")).await {
+            stop_process(pid).await;
+        }
+        let images = ImageStore::open(&config.image_directory())?;
+        open_driver(config, &images).await?.shutdown_everything().await;
+        match std::fs::remove_dir_all(&run_directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("cannot remove", &run_directory)(error)),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Sends SIGTERM and, after its drain, SIGKILL.
+async fn stop_process(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    let _ = kill_process(pid, Signal::TERM);
+    for _ in 0..350 {
+        if test_kill_process(pid).is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let _ = kill_process(pid, Signal::KILL);
+}
+
+/// `windlass owner-token`: for an owner whose token is lost.
+pub fn owner_token_main(arguments: &ServerArguments) -> ExitCode {
+    let config = match load(arguments) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match windlass_control::access::make_owner_token(&config.data_directory) {
+        Ok(secret) => {
+            println!("{secret}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error, 1),
+    }
+}
