@@ -14,9 +14,14 @@ fn main() {
     files.sort();
     let mut table = String::from("pub(super) const ASSETS: &[Asset] = &[\n");
     for (name, path) in files {
-        let mode = std::fs::metadata(&path).expect("it was just listed").permissions().mode() & 0o777;
+        let mode =
+            std::fs::metadata(&path).expect("it was just listed").permissions().mode() & 0o777;
         let path = path.canonicalize().expect("it was just listed");
-        writeln!(table, "    Asset {{ path: {name:?}, mode: {mode:#o}, bytes: include_bytes!({path:?}) }},").expect("a String");
+        writeln!(
+            table,
+            "    Asset {{ path: {name:?}, mode: {mode:#o}, bytes: include_bytes!({path:?}) }},"
+        )
+        .expect("a String");
     }
     table.push_str("];\n");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
@@ -25,11 +30,13 @@ fn main() {
 
 /// Lists the files of a buildpack that a build needs: not its tests.
 fn collect(directory: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
-    let mut entries: Vec<_> = std::fs::read_dir(directory).into_iter().flatten().flatten().collect();
+    let mut entries: Vec<_> =
+        std::fs::read_dir(directory).into_iter().flatten().flatten().collect();
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let (path, file_name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        let skipped = ["test", "tests", "README.md", "__pycache__"].contains(&file_name.as_str()) || file_name.ends_with("test.sh");
+        let skipped = ["test", "tests", "README.md", "__pycache__"].contains(&file_name.as_str())
+            || file_name.ends_with("test.sh");
         if skipped {
             continue;
         }

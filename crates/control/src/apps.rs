@@ -13,8 +13,14 @@ use windlass_core::ids::{AppId, BuildId, DomainId};
 use windlass_core::limits;
 use windlass_core::names::{AppName, Hostname};
 
-const ADJECTIVES: &[&str] = &["able", "brisk", "calm", "deft", "eager", "fair", "gentle", "hardy", "keen", "lively", "merry", "noble", "plain", "quick", "rapid", "steady", "tidy", "vivid", "warm", "young"];
-const NOUNS: &[&str] = &["anchor", "bay", "brook", "cape", "cliff", "cove", "delta", "dune", "fjord", "harbor", "island", "lagoon", "mast", "oar", "pier", "reef", "sail", "shore", "tide", "wharf"];
+const ADJECTIVES: &[&str] = &[
+    "able", "brisk", "calm", "deft", "eager", "fair", "gentle", "hardy", "keen", "lively", "merry",
+    "noble", "plain", "quick", "rapid", "steady", "tidy", "vivid", "warm", "young",
+];
+const NOUNS: &[&str] = &[
+    "anchor", "bay", "brook", "cape", "cliff", "cove", "delta", "dune", "fjord", "harbor",
+    "island", "lagoon", "mast", "oar", "pier", "reef", "sail", "shore", "tide", "wharf",
+];
 
 /// Labels of the platform's own domain that no app may take.
 const RESERVED_NAMES: &[&str] = &["api", "git", "registry", "dashboard", "www"];
@@ -27,7 +33,9 @@ impl Platform {
             None => self.unused_name()?,
         };
         if RESERVED_NAMES.contains(&name.as_str()) {
-            return Err(PlatformError::Invalid(format!("Name {name} is reserved for the platform itself.")));
+            return Err(PlatformError::Invalid(format!(
+                "Name {name} is reserved for the platform itself."
+            )));
         }
         let now = now_ms();
         let app = App {
@@ -65,8 +73,10 @@ impl Platform {
         loop {
             let random = random_secret();
             let number = |at: usize| usize::from_str_radix(&random[at..at + 4], 16).unwrap_or(0);
-            let (adjective, noun) = (ADJECTIVES[number(0) % ADJECTIVES.len()], NOUNS[number(4) % NOUNS.len()]);
-            let name: AppName = format!("{adjective}-{noun}-{}", 10_000 + number(8) % 90_000).parse()?;
+            let (adjective, noun) =
+                (ADJECTIVES[number(0) % ADJECTIVES.len()], NOUNS[number(4) % NOUNS.len()]);
+            let name: AppName =
+                format!("{adjective}-{noun}-{}", 10_000 + number(8) % 90_000).parse()?;
             if self.store().app_by_name(name.as_str())?.is_none() {
                 return Ok(name);
             }
@@ -76,7 +86,11 @@ impl Platform {
     pub async fn rename_app(&self, user: &User, app: &App, name: &str) -> Result<App> {
         let name: AppName = name.parse()?;
         self.store().rename_app(app.id, &name, now_ms())?;
-        self.logs().append(app.id, "app[api]", &format!("Renamed {} to {name} by user {}", app.name, user.email));
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Renamed {} to {name} by user {}", app.name, user.email),
+        );
         self.refresh(app).await?;
         self.store().app(app.id)?.ok_or(PlatformError::NotFound { resource: "app" })
     }
@@ -84,7 +98,11 @@ impl Platform {
     pub async fn set_maintenance(&self, user: &User, app: &App, on: bool) -> Result<App> {
         self.store().set_maintenance(app.id, on, now_ms())?;
         let word = if on { "on" } else { "off" };
-        self.logs().append(app.id, "app[api]", &format!("Maintenance mode {word} by user {}", user.email));
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Maintenance mode {word} by user {}", user.email),
+        );
         self.refresh(app).await?;
         self.store().app(app.id)?.ok_or(PlatformError::NotFound { resource: "app" })
     }
@@ -173,29 +191,51 @@ impl Platform {
     pub async fn add_domain(&self, user: &User, app: &App, hostname: &str) -> Result<Domain> {
         let hostname: Hostname = hostname.to_ascii_lowercase().parse()?;
         let platform_domain = &self.settings().domain;
-        let own = hostname.as_str() == platform_domain || hostname.as_str().ends_with(&format!(".{platform_domain}"));
+        let own = hostname.as_str() == platform_domain
+            || hostname.as_str().ends_with(&format!(".{platform_domain}"));
         if own {
-            return Err(PlatformError::Invalid(format!("{hostname} belongs to the platform's own domain: every app has <app>.{platform_domain} already.")));
+            return Err(PlatformError::Invalid(format!(
+                "{hostname} belongs to the platform's own domain: every app has <app>.{platform_domain} already."
+            )));
         }
         if self.store().domains(app.id)?.len() >= limits::DOMAINS_PER_APP {
-            return Err(PlatformError::Invalid(format!("An app can have at most {} domains.", limits::DOMAINS_PER_APP)));
+            return Err(PlatformError::Invalid(format!(
+                "An app can have at most {} domains.",
+                limits::DOMAINS_PER_APP
+            )));
         }
         let domain = Domain { id: DomainId::random(), app: app.id, hostname, created_at: now_ms() };
         self.store().insert_domain(&domain)?;
-        self.logs().append(app.id, "app[api]", &format!("Add {} domain by user {}", domain.hostname, user.email));
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Add {} domain by user {}", domain.hostname, user.email),
+        );
         self.refresh(app).await?;
         Ok(domain)
     }
 
-    pub async fn remove_domain(&self, user: &User, app: &App, hostname_or_id: &str) -> Result<Domain> {
+    pub async fn remove_domain(
+        &self,
+        user: &User,
+        app: &App,
+        hostname_or_id: &str,
+    ) -> Result<Domain> {
         let domain = self
             .store()
             .domains(app.id)?
             .into_iter()
-            .find(|domain| domain.hostname.as_str() == hostname_or_id || domain.id.to_string() == hostname_or_id)
+            .find(|domain| {
+                domain.hostname.as_str() == hostname_or_id
+                    || domain.id.to_string() == hostname_or_id
+            })
             .ok_or(PlatformError::NotFound { resource: "domain" })?;
         self.store().delete_domain(app.id, domain.id)?;
-        self.logs().append(app.id, "app[api]", &format!("Remove {} domain by user {}", domain.hostname, user.email));
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Remove {} domain by user {}", domain.hostname, user.email),
+        );
         self.refresh(app).await?;
         Ok(domain)
     }
@@ -208,14 +248,18 @@ impl Platform {
 
     /// Returns the lines, whole, each with its end; dropping the receiver ends the stream.
     pub fn open_log_session(&self, secret: &str) -> Result<mpsc::Receiver<Bytes>> {
-        let (app, filter) =
-            self.log_sessions().open(secret).ok_or(PlatformError::NotFound { resource: "log session" })?;
+        let (app, filter) = self
+            .log_sessions()
+            .open(secret)
+            .ok_or(PlatformError::NotFound { resource: "log session" })?;
         let (line_sender, mut lines) = mpsc::channel::<String>(256);
         let logs = self.logs().clone();
         std::thread::Builder::new()
             .name("log-session".into())
             .spawn(move || logs.stream(app, &filter, &line_sender))
-            .map_err(|source| PlatformError::internal("a log session could not be started", source))?;
+            .map_err(|source| {
+                PlatformError::internal("a log session could not be started", source)
+            })?;
         let (sender, receiver) = mpsc::channel(16);
         tokio::spawn(async move {
             loop {

@@ -31,7 +31,10 @@ pub enum PlatformError {
 }
 
 impl PlatformError {
-    pub(crate) fn internal(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn internal(
+        what: &str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
         Self::Internal(what.to_owned(), Some(Box::new(source)))
     }
 }

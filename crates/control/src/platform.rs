@@ -46,7 +46,12 @@ pub(crate) fn now_us() -> u64 {
 impl Platform {
     /// Opens the platform over its data directory, takes over what the driver runs, brings the
     /// router's table up to date and starts the reconcilers.
-    pub async fn open(settings: Settings, driver: Arc<dyn Driver>, images: ImageStore, router: Arc<dyn RouterPort>) -> Result<Self> {
+    pub async fn open(
+        settings: Settings,
+        driver: Arc<dyn Driver>,
+        images: ImageStore,
+        router: Arc<dyn RouterPort>,
+    ) -> Result<Self> {
         prepare_directories(&settings)?;
         let store = Store::open(&settings.data_directory)?;
         crate::build::unpack_buildpacks(&settings.data_directory)?;
@@ -106,7 +111,8 @@ impl Platform {
 
     /// Removes images that no kept release needs.
     async fn collect_images(&self) {
-        let (store, images, kept) = (self.store().clone(), self.images().clone(), self.settings().releases_kept);
+        let (store, images, kept) =
+            (self.store().clone(), self.images().clone(), self.settings().releases_kept);
         let collected = tokio::task::spawn_blocking(move || -> Result<usize> {
             let in_use = store.images_in_use(kept)?;
             Ok(images.collect(&in_use)?)
@@ -170,6 +176,10 @@ fn prepare_directories(settings: &Settings) -> Result<()> {
 }
 
 pub(crate) fn make_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
-        .map_err(|source| PlatformError::internal(&format!("the directory {} could not be made", path.display()), source))
+    std::fs::create_dir_all(path).map_err(|source| {
+        PlatformError::internal(
+            &format!("the directory {} could not be made", path.display()),
+            source,
+        )
+    })
 }

@@ -64,7 +64,8 @@ pub struct LogLine<'a> {
 #[must_use]
 pub fn parse(line: &str) -> Option<LogLine<'_>> {
     let (timestamp, rest) = line.split_once(' ')?;
-    let (origin, message) = rest.split_once("]: ").or_else(|| rest.strip_suffix("]:").map(|o| (o, "")))?;
+    let (origin, message) =
+        rest.split_once("]: ").or_else(|| rest.strip_suffix("]:").map(|o| (o, "")))?;
     let (source, process) = origin.split_once('[')?;
     Some(LogLine { timestamp, source, process, message })
 }

@@ -7,11 +7,15 @@ use std::str::FromStr;
 /// A name that a user gave is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    #[error("Name {0:?} must start with a letter, end with a letter or digit and can only contain lowercase letters, digits, and dashes (2 to 30 characters).")]
+    #[error(
+        "Name {0:?} must start with a letter, end with a letter or digit and can only contain lowercase letters, digits, and dashes (2 to 30 characters)."
+    )]
     App(String),
     #[error("{0:?} is not a process type: use letters, digits, `-` and `_` (at most 63)")]
     ProcessType(String),
-    #[error("{0:?} is not a config var name: use letters, digits and `_`, not starting with a digit")]
+    #[error(
+        "{0:?} is not a config var name: use letters, digits and `_`, not starting with a digit"
+    )]
     ConfigVar(String),
     #[error("{0:?} is not a valid hostname.")]
     Hostname(String),
@@ -126,7 +130,19 @@ mod tests {
         for good in ["ab", "bibly", "my-app-2", "a23456789012345678901234567890"] {
             assert!(good.parse::<AppName>().is_ok(), "{good}");
         }
-        for bad in ["", "a", "2ab", "Ab", "ab-", "-ab", "a_b", "a.b", "../x", "ab\n", "a2345678901234567890123456789012"] {
+        for bad in [
+            "",
+            "a",
+            "2ab",
+            "Ab",
+            "ab-",
+            "-ab",
+            "a_b",
+            "a.b",
+            "../x",
+            "ab\n",
+            "a2345678901234567890123456789012",
+        ] {
             assert!(bad.parse::<AppName>().is_err(), "{bad:?}");
         }
     }

@@ -84,7 +84,11 @@ pub type Crashes = BTreeMap<Slot, Crash>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    Start { slot: Slot, release: u32, generation: u64 },
+    Start {
+        slot: Slot,
+        release: u32,
+        generation: u64,
+    },
     /// Take it out of the routes, drain it, stop it.
     Retire(InstanceId),
     /// Plan again at this time (milliseconds since the Unix epoch): a crashed slot may start then.
@@ -125,16 +129,25 @@ fn plan_starts(
     now_ms: u64,
     actions: &mut Vec<Action>,
 ) {
-    let occupied: BTreeSet<&Slot> =
-        live.iter().filter(|instance| serves(wanted, instance)).map(|instance| &instance.slot).collect();
+    let occupied: BTreeSet<&Slot> = live
+        .iter()
+        .filter(|instance| serves(wanted, instance))
+        .map(|instance| &instance.slot)
+        .collect();
     for slot in wanted.slots().filter(|slot| !occupied.contains(slot)) {
         let crash = crashes.get(&slot).filter(|crash| {
             (crash.release, crash.generation) == (wanted.release, wanted.generation)
         });
         match crash {
             Some(_) if is_candidate => {}
-            Some(crash) if crash.next_attempt_ms > now_ms => actions.push(Action::WakeAt(crash.next_attempt_ms)),
-            _ => actions.push(Action::Start { slot, release: wanted.release, generation: wanted.generation }),
+            Some(crash) if crash.next_attempt_ms > now_ms => {
+                actions.push(Action::WakeAt(crash.next_attempt_ms))
+            }
+            _ => actions.push(Action::Start {
+                slot,
+                release: wanted.release,
+                generation: wanted.generation,
+            }),
         }
     }
 }
@@ -151,13 +164,15 @@ fn is_kept(desired: &Desired, live: &[Live], position: usize, instance: &Live) -
     let mut wanted = [&desired.current, &desired.candidate].into_iter().flatten();
     if let Some(wanted) = wanted.find(|wanted| serves(wanted, instance)) {
         return !live.iter().enumerate().any(|(other_position, other)| {
-            let better = (other.phase != Phase::Up, other_position) < (instance.phase != Phase::Up, position);
+            let better = (other.phase != Phase::Up, other_position)
+                < (instance.phase != Phase::Up, position);
             other.slot == instance.slot && serves(wanted, other) && better
         });
     }
     let Some(current) = &desired.current else { return false };
-    let awaits_replacement =
-        instance.release == current.release && instance.phase == Phase::Up && current.has(&instance.slot);
+    let awaits_replacement = instance.release == current.release
+        && instance.phase == Phase::Up
+        && current.has(&instance.slot);
     let replaced = live.iter().any(|other| {
         other.slot == instance.slot && other.phase == Phase::Up && serves(current, other)
     });
@@ -178,8 +193,12 @@ pub enum Verdict {
 /// Returns whether the candidate can become the current release.
 #[must_use]
 pub fn verdict(candidate: &Wanted, live: &[Live], crashes: &Crashes) -> Verdict {
-    let of_candidate = |crash: &Crash| (crash.release, crash.generation) == (candidate.release, candidate.generation);
-    if let Some((slot, crash)) = crashes.iter().find(|(slot, crash)| of_candidate(crash) && candidate.has(slot)) {
+    let of_candidate = |crash: &Crash| {
+        (crash.release, crash.generation) == (candidate.release, candidate.generation)
+    };
+    if let Some((slot, crash)) =
+        crashes.iter().find(|(slot, crash)| of_candidate(crash) && candidate.has(slot))
+    {
         return Verdict::Failed(slot.clone(), crash.status.clone());
     }
     let all_up = candidate.slots().all(|slot| {

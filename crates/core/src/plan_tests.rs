@@ -25,13 +25,21 @@ fn current(wanted: Wanted) -> Desired {
 
 #[test]
 fn fills_empty_slots() {
-    let actions = plan(&current(wanted(3, 0, &[("web", 2)])), &[live("a", slot("web", 2), 3, 0, Phase::Up)], &Crashes::new(), 0);
+    let actions = plan(
+        &current(wanted(3, 0, &[("web", 2)])),
+        &[live("a", slot("web", 2), 3, 0, Phase::Up)],
+        &Crashes::new(),
+        0,
+    );
     assert_eq!(actions, [Action::Start { slot: slot("web", 1), release: 3, generation: 0 }]);
 }
 
 #[test]
 fn a_candidate_runs_beside_the_current_release() {
-    let desired = Desired { current: Some(wanted(3, 0, &[("web", 1)])), candidate: Some(wanted(4, 0, &[("web", 1)])) };
+    let desired = Desired {
+        current: Some(wanted(3, 0, &[("web", 1)])),
+        candidate: Some(wanted(4, 0, &[("web", 1)])),
+    };
     let there = [live("a", slot("web", 1), 3, 0, Phase::Up)];
     assert_eq!(
         plan(&desired, &there, &Crashes::new(), 0),
@@ -39,7 +47,10 @@ fn a_candidate_runs_beside_the_current_release() {
     );
     let there = [there[0].clone(), live("b", slot("web", 1), 4, 0, Phase::Up)];
     assert_eq!(plan(&desired, &there, &Crashes::new(), 0), []);
-    assert_eq!(verdict(desired.candidate.as_ref().unwrap(), &there, &Crashes::new()), Verdict::Ready);
+    assert_eq!(
+        verdict(desired.candidate.as_ref().unwrap(), &there, &Crashes::new()),
+        Verdict::Ready
+    );
     // Committed: the old one goes.
     assert_eq!(
         plan(&current(wanted(4, 0, &[("web", 1)])), &there, &Crashes::new(), 0),
@@ -58,14 +69,19 @@ fn a_crashed_candidate_fails_and_is_not_started_again() {
     let desired = Desired { current: None, candidate: Some(candidate.clone()) };
     let crashes = Crashes::from([(slot("web", 1), crash(4, 0))]);
     assert_eq!(plan(&desired, &[], &crashes, 10), []);
-    assert!(matches!(verdict(&candidate, &[], &crashes), Verdict::Failed(at, _) if at == slot("web", 1)));
+    assert!(
+        matches!(verdict(&candidate, &[], &crashes), Verdict::Failed(at, _) if at == slot("web", 1))
+    );
 }
 
 #[test]
 fn a_crash_of_another_release_does_not_hold_back() {
     let crashes = Crashes::from([(slot("web", 1), crash(3, 1_000))]);
     let desired = current(wanted(4, 0, &[("web", 1)]));
-    assert_eq!(plan(&desired, &[], &crashes, 0), [Action::Start { slot: slot("web", 1), release: 4, generation: 0 }]);
+    assert_eq!(
+        plan(&desired, &[], &crashes, 0),
+        [Action::Start { slot: slot("web", 1), release: 4, generation: 0 }]
+    );
 }
 
 #[test]
@@ -80,7 +96,10 @@ fn back_off_is_kept() {
 fn a_restart_keeps_the_old_instance_until_the_new_one_is_up() {
     let desired = current(wanted(4, 1, &[("web", 1)]));
     let old = live("old", slot("web", 1), 4, 0, Phase::Up);
-    assert!(matches!(plan(&desired, std::slice::from_ref(&old), &Crashes::new(), 0)[..], [Action::Start { .. }]));
+    assert!(matches!(
+        plan(&desired, std::slice::from_ref(&old), &Crashes::new(), 0)[..],
+        [Action::Start { .. }]
+    ));
     let starting = [old.clone(), live("new", slot("web", 1), 4, 1, Phase::Starting)];
     assert_eq!(plan(&desired, &starting, &Crashes::new(), 0), []);
     let up = [old, live("new", slot("web", 1), 4, 1, Phase::Up)];

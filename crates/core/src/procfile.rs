@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 pub enum ProcfileError {
     #[error("Procfile line {number}: {found:?} is not `type: command`")]
     NotAProcess { number: usize, found: String },
-    #[error("Procfile line {number}: {name:?} is not a process type (letters, digits, `-` and `_`)")]
+    #[error(
+        "Procfile line {number}: {name:?} is not a process type (letters, digits, `-` and `_`)"
+    )]
     BadType { number: usize, name: String },
     #[error("Procfile line {number}: `{name}` has no command")]
     NoCommand { number: usize, name: String },
@@ -39,8 +41,9 @@ fn parse_line(line: &str, number: usize) -> Result<(ProcessType, String), Procfi
         return Err(ProcfileError::NotAProcess { number, found: line.chars().take(60).collect() });
     };
     let (name, command) = (name.trim(), command.trim());
-    let process =
-        name.parse().map_err(|_| ProcfileError::BadType { number, name: name.chars().take(60).collect() })?;
+    let process = name
+        .parse()
+        .map_err(|_| ProcfileError::BadType { number, name: name.chars().take(60).collect() })?;
     if command.is_empty() {
         return Err(ProcfileError::NoCommand { number, name: name.to_owned() });
     }
@@ -71,7 +74,10 @@ mod tests {
             (b"web: a\n<<<<<<< HEAD\n", "Procfile line 2: \"<<<<<<< HEAD\" is not `type: command`"),
             (b"web\n", "Procfile line 1: \"web\" is not `type: command`"),
             (b"web:\n", "Procfile line 1: `web` has no command"),
-            (b"\nwe b: x\n", "Procfile line 2: \"we b\" is not a process type (letters, digits, `-` and `_`)"),
+            (
+                b"\nwe b: x\n",
+                "Procfile line 2: \"we b\" is not a process type (letters, digits, `-` and `_`)",
+            ),
             (b"web: \xff\n", "Procfile line 1 is not UTF-8 text"),
         ];
         for (input, message) in table {

@@ -83,9 +83,13 @@ pub struct RouterResponse {
 pub enum RouterReply {
     Applied,
     /// `in_flight` is what was still open when the time was up: 0 for a clean drain.
-    Drained { in_flight: u64 },
+    Drained {
+        in_flight: u64,
+    },
     Status(RouterStatus),
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
 }
 
 /// The port through which the control plane reaches the router. An implementation waits a while

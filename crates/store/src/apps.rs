@@ -134,7 +134,12 @@ impl Store {
     }
 
     /// Sets quantities; process types that are not named keep theirs.
-    pub fn scale(&self, id: AppId, quantities: &BTreeMap<ProcessType, u32>, now: u64) -> Result<()> {
+    pub fn scale(
+        &self,
+        id: AppId,
+        quantities: &BTreeMap<ProcessType, u32>,
+        now: u64,
+    ) -> Result<()> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
         scale_in(&transaction, id, quantities, now)?;

@@ -91,16 +91,23 @@ impl Store {
     pub fn build(&self, app: AppId, id: BuildId) -> Result<Option<Build>> {
         Ok(self
             .connection()
-            .query_row("SELECT * FROM builds WHERE app = ?1 AND id = ?2", [app.to_string(), id.to_string()], build)
+            .query_row(
+                "SELECT * FROM builds WHERE app = ?1 AND id = ?2",
+                [app.to_string(), id.to_string()],
+                build,
+            )
             .optional()?)
     }
 
     /// Returns the newest builds of an app, newest first.
     pub fn builds(&self, app: AppId, limit: u32) -> Result<Vec<Build>> {
         let connection = self.connection();
-        let mut statement = connection
-            .prepare_cached("SELECT * FROM builds WHERE app = ?1 ORDER BY created_at DESC, rowid DESC LIMIT ?2")?;
-        let builds = statement.query_map(params![app.to_string(), limit], build)?.collect::<rusqlite::Result<_>>()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT * FROM builds WHERE app = ?1 ORDER BY created_at DESC, rowid DESC LIMIT ?2",
+        )?;
+        let builds = statement
+            .query_map(params![app.to_string(), limit], build)?
+            .collect::<rusqlite::Result<_>>()?;
         Ok(builds)
     }
 

@@ -31,7 +31,8 @@ impl Store {
 
     pub fn domains(&self, app: AppId) -> Result<Vec<Domain>> {
         let connection = self.connection();
-        let mut statement = connection.prepare_cached("SELECT * FROM domains WHERE app = ?1 ORDER BY hostname")?;
+        let mut statement =
+            connection.prepare_cached("SELECT * FROM domains WHERE app = ?1 ORDER BY hostname")?;
         let rows = statement.query_map([app.to_string()], |row| {
             Ok(Domain {
                 id: parsed(row, "id")?,
@@ -45,9 +46,10 @@ impl Store {
 
     /// Returns whether the app had such a domain.
     pub fn delete_domain(&self, app: AppId, id: DomainId) -> Result<bool> {
-        let deleted = self
-            .connection()
-            .execute("DELETE FROM domains WHERE app = ?1 AND id = ?2", [app.to_string(), id.to_string()])?;
+        let deleted = self.connection().execute(
+            "DELETE FROM domains WHERE app = ?1 AND id = ?2",
+            [app.to_string(), id.to_string()],
+        )?;
         Ok(deleted > 0)
     }
 }

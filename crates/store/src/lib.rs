@@ -33,7 +33,9 @@ pub enum StoreError {
     Unreadable(String),
     #[error("the database is of a newer Windlass (schema {found}, this one knows {known})")]
     TooNew { found: u32, known: u32 },
-    #[error("a sealed value cannot be opened: is the key file {0:?} the one that belongs to this data directory?")]
+    #[error(
+        "a sealed value cannot be opened: is the key file {0:?} the one that belongs to this data directory?"
+    )]
     WrongKey(std::path::PathBuf),
     #[error("{action} {path:?}")]
     Io { action: &'static str, path: std::path::PathBuf, source: std::io::Error },
@@ -81,7 +83,10 @@ where
 }
 
 /// As [`parsed`], for a column that may be NULL.
-fn parsed_optional<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+fn parsed_optional<T: std::str::FromStr>(
+    row: &rusqlite::Row<'_>,
+    column: &str,
+) -> rusqlite::Result<Option<T>>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
@@ -92,7 +97,10 @@ where
 }
 
 /// Reads a JSON column.
-fn json<T: serde::de::DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T> {
+fn json<T: serde::de::DeserializeOwned>(
+    row: &rusqlite::Row<'_>,
+    column: &str,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))

@@ -70,7 +70,8 @@ pub struct NewRelease {
 impl Store {
     /// Stores a release as pending under the app's next number.
     pub fn insert_release(&self, new: &NewRelease, now: u64) -> Result<Release> {
-        let config = serde_json::to_vec(&new.config_vars).map_err(|e| StoreError::Unreadable(e.to_string()))?;
+        let config = serde_json::to_vec(&new.config_vars)
+            .map_err(|e| StoreError::Unreadable(e.to_string()))?;
         let sealed = self.key.seal(&config)?;
         let id = ReleaseId::random();
         let version: u32 = self.connection().query_row(
@@ -111,7 +112,12 @@ impl Store {
 
     /// Makes a release the current one: its status, the app's current release and the formation
     /// change in one transaction.
-    pub fn commit_release(&self, release: &Release, formation: &BTreeMap<ProcessType, u32>, now: u64) -> Result<()> {
+    pub fn commit_release(
+        &self,
+        release: &Release,
+        formation: &BTreeMap<ProcessType, u32>,
+        now: u64,
+    ) -> Result<()> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
         let app = release.app.to_string();
@@ -127,8 +133,13 @@ impl Store {
             .prepare("SELECT process FROM formation WHERE app = ?1")?
             .query_map([&app], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        for process in known.iter().filter(|name| !formation.keys().any(|kept| kept.as_str() == name.as_str())) {
-            transaction.execute("DELETE FROM formation WHERE app = ?1 AND process = ?2", [&app, process])?;
+        for process in
+            known.iter().filter(|name| !formation.keys().any(|kept| kept.as_str() == name.as_str()))
+        {
+            transaction.execute(
+                "DELETE FROM formation WHERE app = ?1 AND process = ?2",
+                [&app, process],
+            )?;
         }
         scale_in(&transaction, release.app, formation, now)?;
         Ok(transaction.commit()?)
@@ -152,14 +163,16 @@ impl Store {
 
     pub fn release(&self, app: AppId, version: u32) -> Result<Option<Release>> {
         let connection = self.connection();
-        let mut statement = connection.prepare_cached("SELECT * FROM releases WHERE app = ?1 AND version = ?2")?;
+        let mut statement =
+            connection.prepare_cached("SELECT * FROM releases WHERE app = ?1 AND version = ?2")?;
         let row = statement.query_row(params![app.to_string(), version], raw).optional()?;
         row.map(|raw| self.open_release(raw)).transpose()
     }
 
     pub fn release_by_id(&self, app: AppId, id: ReleaseId) -> Result<Option<Release>> {
         let connection = self.connection();
-        let mut statement = connection.prepare_cached("SELECT * FROM releases WHERE app = ?1 AND id = ?2")?;
+        let mut statement =
+            connection.prepare_cached("SELECT * FROM releases WHERE app = ?1 AND id = ?2")?;
         let row = statement.query_row([app.to_string(), id.to_string()], raw).optional()?;
         row.map(|raw| self.open_release(raw)).transpose()
     }
@@ -167,10 +180,12 @@ impl Store {
     /// Returns the newest releases of an app, newest first.
     pub fn releases(&self, app: AppId, limit: u32) -> Result<Vec<Release>> {
         let connection = self.connection();
-        let mut statement =
-            connection.prepare_cached("SELECT * FROM releases WHERE app = ?1 ORDER BY version DESC LIMIT ?2")?;
-        let rows: Vec<_> =
-            statement.query_map(params![app.to_string(), limit], raw)?.collect::<rusqlite::Result<_>>()?;
+        let mut statement = connection.prepare_cached(
+            "SELECT * FROM releases WHERE app = ?1 ORDER BY version DESC LIMIT ?2",
+        )?;
+        let rows: Vec<_> = statement
+            .query_map(params![app.to_string(), limit], raw)?
+            .collect::<rusqlite::Result<_>>()?;
         rows.into_iter().map(|raw| self.open_release(raw)).collect()
     }
 
@@ -183,14 +198,17 @@ impl Store {
              WHERE releases.image IS NOT NULL AND (releases.version = apps.current_release OR releases.version >
                 (SELECT MAX(version) FROM releases newest WHERE newest.app = releases.app) - ?1)",
         )?;
-        let images = statement.query_map([count], |row| parsed(row, "image"))?.collect::<rusqlite::Result<_>>()?;
+        let images = statement
+            .query_map([count], |row| parsed(row, "image"))?
+            .collect::<rusqlite::Result<_>>()?;
         Ok(images)
     }
 
     fn open_release(&self, raw: (Release, Vec<u8>)) -> Result<Release> {
         let (mut release, sealed) = raw;
         let plain = self.key.open(&sealed)?;
-        release.config_vars = serde_json::from_slice(&plain).map_err(|e| StoreError::Unreadable(e.to_string()))?;
+        release.config_vars =
+            serde_json::from_slice(&plain).map_err(|e| StoreError::Unreadable(e.to_string()))?;
         Ok(release)
     }
 }

@@ -22,7 +22,9 @@ impl SealingKey {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut bytes = vec![0u8; CHACHA20_POLY1305.key_len()];
-                random.fill(&mut bytes).map_err(|_| StoreError::Unreadable("no randomness".into()))?;
+                random
+                    .fill(&mut bytes)
+                    .map_err(|_| StoreError::Unreadable("no randomness".into()))?;
                 let temporary = path.with_extension("new");
                 let mut file = std::fs::OpenOptions::new()
                     .write(true)
@@ -38,8 +40,9 @@ impl SealingKey {
             }
             Err(error) => return Err(io("read")(error)),
         };
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes)
-            .map_err(|_| StoreError::Unreadable(format!("{} is not a key of 32 bytes", path.display())))?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| {
+            StoreError::Unreadable(format!("{} is not a key of 32 bytes", path.display()))
+        })?;
         Ok(Self { key: LessSafeKey::new(key), random, path: path.to_owned() })
     }
 
@@ -48,7 +51,11 @@ impl SealingKey {
         self.random.fill(&mut nonce).map_err(|_| StoreError::Unreadable("no randomness".into()))?;
         let mut sealed = plain.to_vec();
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::empty(),
+                &mut sealed,
+            )
             .map_err(|_| StoreError::Unreadable("value too long to seal".into()))?;
         let mut out = nonce.to_vec();
         out.append(&mut sealed);

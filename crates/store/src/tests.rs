@@ -51,7 +51,10 @@ fn releases_are_numbered_from_one_and_keep_their_config() {
     store.fail_release(second.id, "did not boot", 8).unwrap();
     assert_eq!(store.app(app.id).unwrap().unwrap().current_release, 1);
     let read = store.release(app.id, 1).unwrap().unwrap();
-    assert_eq!((read.status, read.config_vars["SECRET"].as_str()), (ReleaseStatus::Succeeded, "one"));
+    assert_eq!(
+        (read.status, read.config_vars["SECRET"].as_str()),
+        (ReleaseStatus::Succeeded, "one")
+    );
     let failed = store.release(app.id, 2).unwrap().unwrap();
     assert_eq!(failed.failure.as_deref(), Some("did not boot"));
 }
@@ -97,13 +100,21 @@ fn names_are_taken_once() {
     let (_directory, store, user) = store();
     let first = app(&store, &user, "bibly");
     let again = App { id: AppId::random(), ..first };
-    assert!(matches!(store.insert_app(&again), Err(StoreError::Taken(what)) if what == "Name bibly"));
+    assert!(
+        matches!(store.insert_app(&again), Err(StoreError::Taken(what)) if what == "Name bibly")
+    );
 }
 
 #[test]
 fn tokens_authenticate_and_are_revoked() {
     let (_directory, store, user) = store();
-    let token = Token { id: TokenId::random(), user: user.id, description: "laptop".into(), created_at: 1, last_used_at: None };
+    let token = Token {
+        id: TokenId::random(),
+        user: user.id,
+        description: "laptop".into(),
+        created_at: 1,
+        last_used_at: None,
+    };
     store.insert_token(&token, "s3cret").unwrap();
     assert_eq!(store.authenticate("s3cret").unwrap().unwrap().1, user);
     assert!(store.authenticate("S3cret").unwrap().is_none());

@@ -34,7 +34,11 @@ pub struct Key {
 }
 
 fn user(row: &Row<'_>) -> rusqlite::Result<User> {
-    Ok(User { id: parsed(row, "id")?, email: row.get("email")?, created_at: row.get::<_, i64>("created_at")? as u64 })
+    Ok(User {
+        id: parsed(row, "id")?,
+        email: row.get("email")?,
+        created_at: row.get::<_, i64>("created_at")? as u64,
+    })
 }
 
 fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
@@ -116,8 +120,10 @@ impl Store {
 
     pub fn tokens(&self, of: UserId) -> Result<Vec<Token>> {
         let connection = self.connection();
-        let mut statement = connection.prepare("SELECT * FROM tokens WHERE user = ?1 ORDER BY created_at, rowid")?;
-        let tokens = statement.query_map([of.to_string()], token)?.collect::<rusqlite::Result<_>>()?;
+        let mut statement = connection
+            .prepare("SELECT * FROM tokens WHERE user = ?1 ORDER BY created_at, rowid")?;
+        let tokens =
+            statement.query_map([of.to_string()], token)?.collect::<rusqlite::Result<_>>()?;
         Ok(tokens)
     }
 
@@ -149,7 +155,8 @@ impl Store {
 
     pub fn keys(&self, of: UserId) -> Result<Vec<Key>> {
         let connection = self.connection();
-        let mut statement = connection.prepare("SELECT * FROM keys WHERE user = ?1 ORDER BY created_at, rowid")?;
+        let mut statement =
+            connection.prepare("SELECT * FROM keys WHERE user = ?1 ORDER BY created_at, rowid")?;
         let keys = statement.query_map([of.to_string()], key)?.collect::<rusqlite::Result<_>>()?;
         Ok(keys)
     }
@@ -168,9 +175,10 @@ impl Store {
 
     /// Returns whether there was such a key of this user.
     pub fn delete_key(&self, of: UserId, id: KeyId) -> Result<bool> {
-        let deleted = self
-            .connection()
-            .execute("DELETE FROM keys WHERE user = ?1 AND id = ?2", [of.to_string(), id.to_string()])?;
+        let deleted = self.connection().execute(
+            "DELETE FROM keys WHERE user = ?1 AND id = ?2",
+            [of.to_string(), id.to_string()],
+        )?;
         Ok(deleted > 0)
     }
 }

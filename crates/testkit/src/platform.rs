@@ -76,10 +76,16 @@ impl TestPlatform {
     /// Ends the platform at whatever point it is, as `kill -9` would, and opens it again over the
     /// same data, driver and router.
     pub fn crash_and_open(&mut self) {
+        self.crash_and_open_after(|_| {});
+    }
+
+    /// The same, with something happening while the server is away.
+    pub fn crash_and_open_after(&mut self, meanwhile: impl FnOnce(&SimulatedDriver)) {
         self.platform = None;
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(5));
         }
+        meanwhile(&self.driver);
         let runtime = new_runtime();
         let (driver, router) = (self.driver.clone(), self.router.clone());
         let opened = Platform::open(settings(&self.directory), driver, self.images.clone(), router);

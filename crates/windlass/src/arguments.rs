@@ -6,7 +6,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(clap::Parser)]
-#[command(name = "windlass", version, about = "Your own cloud in one binary", propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "windlass",
+    version,
+    about = "Your own cloud in one binary",
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Arguments {
     #[command(subcommand)]
     pub role: Role,
@@ -98,7 +104,9 @@ impl ServerArguments {
 
 impl FromArgMatches for ServerArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = |key: &crate::config::Key| matches.get_one::<String>(key.name).map(|value| (key.name, value.clone()));
+        let given = |key: &crate::config::Key| {
+            matches.get_one::<String>(key.name).map(|value| (key.name, value.clone()))
+        };
         Ok(Self {
             config: matches.get_one::<PathBuf>("config").cloned(),
             ready_file: matches.get_one::<PathBuf>("ready_file").cloned(),
@@ -126,8 +134,17 @@ impl clap::Args for ServerArguments {
             .help("Where to write the bound addresses once ready [default: <run directory>/ready.json]");
         // clap wants names that live as long as the program; these are made once in it.
         let flags = KEYS.iter().map(|key| {
-            let help = if key.default.is_empty() { key.help.to_owned() } else { format!("{} [default: {}]", key.help, key.default) };
-            Arg::new(key.name).long(key.flag().leak() as &str).value_name("VALUE").action(ArgAction::Set).help(help).help_heading("Settings")
+            let help = if key.default.is_empty() {
+                key.help.to_owned()
+            } else {
+                format!("{} [default: {}]", key.help, key.default)
+            };
+            Arg::new(key.name)
+                .long(key.flag().leak() as &str)
+                .value_name("VALUE")
+                .action(ArgAction::Set)
+                .help(help)
+                .help_heading("Settings")
         });
         command.arg(file).arg(ready).args(flags)
     }

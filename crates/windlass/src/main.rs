@@ -10,7 +10,9 @@ mod router_process;
 mod server;
 mod setup;
 
-use arguments::{Arguments, DoctorArguments, Role, RouterArguments, ServerArguments, SetupArguments};
+use arguments::{
+    Arguments, DoctorArguments, Role, RouterArguments, ServerArguments, SetupArguments,
+};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -70,7 +72,8 @@ fn load(arguments: &ServerArguments) -> Result<config::Config, ExitCode> {
 }
 
 fn log_to_stderr(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -85,7 +88,11 @@ fn router_main(arguments: RouterArguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),
     };
-    let config = windlass_router::RouterConfig::new(arguments.listen, arguments.control_socket, arguments.table_file);
+    let config = windlass_router::RouterConfig::new(
+        arguments.listen,
+        arguments.control_socket,
+        arguments.table_file,
+    );
     let served = runtime.block_on(windlass_router::run(config, notify::stop_signal(), |address| {
         tracing::info!(%address, "the router takes requests");
     }));
@@ -117,7 +124,8 @@ fn doctor_main(arguments: &DoctorArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let mut addresses = vec![("router".to_owned(), config.router_listen), ("api".to_owned(), config.api_listen)];
+    let mut addresses =
+        vec![("router".to_owned(), config.router_listen), ("api".to_owned(), config.api_listen)];
     addresses.extend(config.ssh_listen.map(|address| ("ssh".to_owned(), address)));
     let wanted = doctor::DoctorArgs {
         data_dir: config.data_directory,

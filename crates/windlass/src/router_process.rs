@@ -54,16 +54,27 @@ impl RouterPort for RouterProcess {
         let waiting = connected.wait_for(Option::is_some);
         let client = match tokio::time::timeout(UNAVAILABLE_AFTER, waiting).await {
             Ok(Ok(client)) => client.clone(),
-            _ => return Err(RouterUnavailable(format!("it has not been there for {} s", UNAVAILABLE_AFTER.as_secs()))),
+            _ => {
+                return Err(RouterUnavailable(format!(
+                    "it has not been there for {} s",
+                    UNAVAILABLE_AFTER.as_secs()
+                )));
+            }
         };
         match client {
-            Some(client) => client.send(command).await.map_err(|error| RouterUnavailable(error.to_string())),
+            Some(client) => {
+                client.send(command).await.map_err(|error| RouterUnavailable(error.to_string()))
+            }
             None => Err(RouterUnavailable("it is being started".to_owned())),
         }
     }
 }
 
-async fn supervise(place: RouterPlace, connected: watch::Sender<Option<RouterClient>>, count: watch::Sender<u64>) {
+async fn supervise(
+    place: RouterPlace,
+    connected: watch::Sender<Option<RouterClient>>,
+    count: watch::Sender<u64>,
+) {
     loop {
         let client = connected.borrow().clone();
         if let Some(client) = client {
@@ -91,7 +102,8 @@ async fn connect_or_spawn(place: &RouterPlace) -> Result<RouterClient, RouterUna
     if let Ok(client) = RouterClient::connect(&place.control_socket).await {
         return Ok(client);
     }
-    let mut child = spawn(place).map_err(|error| RouterUnavailable(format!("it cannot be run: {error}")))?;
+    let mut child =
+        spawn(place).map_err(|error| RouterUnavailable(format!("it cannot be run: {error}")))?;
     let deadline = tokio::time::Instant::now() + START_TIMEOUT;
     loop {
         if let Ok(client) = RouterClient::connect(&place.control_socket).await {
@@ -100,7 +112,10 @@ async fn connect_or_spawn(place: &RouterPlace) -> Result<RouterClient, RouterUna
             return Ok(client);
         }
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(RouterUnavailable(format!("it ended at once ({status}): {}", last_line(&place.log_file))));
+            return Err(RouterUnavailable(format!(
+                "it ended at once ({status}): {}",
+                last_line(&place.log_file)
+            )));
         }
         if tokio::time::Instant::now() > deadline {
             return Err(RouterUnavailable("it did not open its control socket".to_owned()));

@@ -19,7 +19,9 @@ use windlass_runtime::{EmbeddedDriver, RuntimeConfig, RuntimeError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    #[error("another server uses {0:?}: stop it first, or give this one a --data-directory of its own")]
+    #[error(
+        "another server uses {0:?}: stop it first, or give this one a --data-directory of its own"
+    )]
     Busy(PathBuf),
     #[error("{what} {path:?}: {source}")]
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
@@ -84,9 +86,15 @@ fn lock_data_directory(config: &Config) -> Result<File, ServerError> {
     std::fs::create_dir_all(data).map_err(io("cannot make the data directory", data))?;
     // Root inside a container is somebody else outside and must get through to its files.
     let mode = std::fs::metadata(data).map_err(io("cannot read", data))?.permissions().mode();
-    std::fs::set_permissions(data, std::fs::Permissions::from_mode(mode | 0o011)).map_err(io("cannot open up", data))?;
+    std::fs::set_permissions(data, std::fs::Permissions::from_mode(mode | 0o011))
+        .map_err(io("cannot open up", data))?;
     let path = data.join("lock");
-    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io("cannot open", &path))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(io("cannot open", &path))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::Busy(data.clone())),
@@ -101,10 +109,14 @@ struct Doors {
     ssh: Option<(TcpListener, SocketAddr)>,
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+async fn bind(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), ServerError> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|source| ServerError::Listen { key, address, source })?;
-    let bound = listener.local_addr().map_err(|source| ServerError::Listen { key, address, source })?;
+    let bound =
+        listener.local_addr().map_err(|source| ServerError::Listen { key, address, source })?;
     Ok((listener, bound))
 }
 
@@ -121,13 +133,16 @@ impl Doors {
 
 async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerError> {
     let images = ImageStore::open(&config.image_directory())?;
-    if images.tag("stack/debian-12-build")?.is_none() || images.tag("stack/debian-12-run")?.is_none() {
+    if images.tag("stack/debian-12-build")?.is_none()
+        || images.tag("stack/debian-12-run")?.is_none()
+    {
         return Err(ServerError::NoStack);
     }
     let run_directory = config.run_directory();
     make_run_directory(&run_directory)?;
     let doors = Doors::bind(config).await?;
-    let (router, router_address) = RouterProcess::start(router_place(config, &run_directory)?).await?;
+    let (router, router_address) =
+        RouterProcess::start(router_place(config, &run_directory)?).await?;
     let driver = open_driver(config, &images).await?;
     let settings = settings(config, run_directory.clone(), router_address, doors.api_address);
     let connections = router.connections.clone();
@@ -141,7 +156,13 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerE
     let ssh_address = doors.ssh.as_ref().map(|(_, address)| *address);
     let stopping = watch::Sender::new(false);
     let served = serve_doors(doors, config, &platform, &stopping);
-    announce(&ready_file, doors_json(router_address, &platform, ssh_address), &platform, router_address, ssh_address)?;
+    announce(
+        &ready_file,
+        doors_json(router_address, &platform, ssh_address),
+        &platform,
+        router_address,
+        ssh_address,
+    )?;
     notify::stop_signal().await;
     tracing::info!("stopping; apps and the router go on");
     notify::service_manager("STOPPING=1");
@@ -161,7 +182,8 @@ fn make_run_directory(path: &Path) -> Result<(), ServerError> {
 }
 
 fn router_place(config: &Config, run_directory: &Path) -> Result<RouterPlace, ServerError> {
-    let program = std::env::current_exe().map_err(io("cannot find", Path::new("/proc/self/exe")))?;
+    let program =
+        std::env::current_exe().map_err(io("cannot find", Path::new("/proc/self/exe")))?;
     Ok(RouterPlace {
         program,
         listen: config.router_listen,
@@ -171,18 +193,35 @@ fn router_place(config: &Config, run_directory: &Path) -> Result<RouterPlace, Se
     })
 }
 
-async fn open_driver(config: &Config, images: &ImageStore) -> Result<Arc<EmbeddedDriver>, RuntimeError> {
+async fn open_driver(
+    config: &Config,
+    images: &ImageStore,
+) -> Result<Arc<EmbeddedDriver>, RuntimeError> {
     let work_directory = config.data_directory.join("instances");
-    EmbeddedDriver::open(RuntimeConfig::new(config.name(), config.run_directory(), work_directory, images.clone())).await
+    EmbeddedDriver::open(RuntimeConfig::new(
+        config.name(),
+        config.run_directory(),
+        work_directory,
+        images.clone(),
+    ))
+    .await
 }
 
-fn settings(config: &Config, run_directory: PathBuf, router: SocketAddr, api: SocketAddr) -> Settings {
+fn settings(
+    config: &Config,
+    run_directory: PathBuf,
+    router: SocketAddr,
+    api: SocketAddr,
+) -> Settings {
     Settings {
         data_directory: config.data_directory.clone(),
         run_directory,
         domain: config.domain.clone(),
         router_port: config.router_public_port.unwrap_or(router.port()),
-        api_url: config.api_url.clone().unwrap_or_else(|| format!("http://localhost:{}", api.port())),
+        api_url: config
+            .api_url
+            .clone()
+            .unwrap_or_else(|| format!("http://localhost:{}", api.port())),
         boot_timeout: config.boot_timeout,
         drain_timeout: config.drain_timeout,
         stop_grace: config.stop_grace,
@@ -218,11 +257,25 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 }
 
 /// Starts the doors; what is returned ends when all of them have.
-fn serve_doors(doors: Doors, config: &Config, platform: &Platform, stopping: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
-    let http = tokio::spawn(windlass_api::serve_http(doors.api, platform.clone(), stopped(stopping.subscribe())));
+fn serve_doors(
+    doors: Doors,
+    config: &Config,
+    platform: &Platform,
+    stopping: &watch::Sender<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let http = tokio::spawn(windlass_api::serve_http(
+        doors.api,
+        platform.clone(),
+        stopped(stopping.subscribe()),
+    ));
     let host_key = config.data_directory.join("ssh_host_ed25519_key");
     let ssh = doors.ssh.map(|(listener, _)| {
-        let served = windlass_api::serve_ssh(listener, host_key, platform.clone(), stopped(stopping.subscribe()));
+        let served = windlass_api::serve_ssh(
+            listener,
+            host_key,
+            platform.clone(),
+            stopped(stopping.subscribe()),
+        );
         tokio::spawn(async move {
             if let Err(error) = served.await {
                 tracing::error!(%error, "git over SSH is not served");
@@ -237,13 +290,24 @@ fn serve_doors(doors: Doors, config: &Config, platform: &Platform, stopping: &wa
     }
 }
 
-fn doors_json(router: SocketAddr, platform: &Platform, ssh: Option<SocketAddr>) -> serde_json::Value {
+fn doors_json(
+    router: SocketAddr,
+    platform: &Platform,
+    ssh: Option<SocketAddr>,
+) -> serde_json::Value {
     let api = platform.settings().api_url.clone();
     serde_json::json!({ "pid": std::process::id(), "http": router, "ssh": ssh, "api_url": api })
 }
 
-fn announce(file: &Path, mut doors: serde_json::Value, platform: &Platform, router: SocketAddr, ssh: Option<SocketAddr>) -> Result<(), ServerError> {
-    let port = platform.settings().api_url.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+fn announce(
+    file: &Path,
+    mut doors: serde_json::Value,
+    platform: &Platform,
+    router: SocketAddr,
+    ssh: Option<SocketAddr>,
+) -> Result<(), ServerError> {
+    let port =
+        platform.settings().api_url.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     doors["api"] = serde_json::json!(port.map(|port| format!("127.0.0.1:{port}")));
     let temporary = file.with_extension("new");
     std::fs::write(&temporary, doors.to_string()).map_err(io("cannot write", &temporary))?;
@@ -275,7 +339,9 @@ pub fn teardown(config: &Config) -> Result<(), ServerError> {
         let images = ImageStore::open(&config.image_directory())?;
         open_driver(config, &images).await?.shutdown_everything().await;
         match std::fs::remove_dir_all(&run_directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("cannot remove", &run_directory)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(io("cannot remove", &run_directory)(error))
+            }
             _ => Ok(()),
         }
     })

@@ -54,8 +54,11 @@ async fn read(request: Request) -> Result<Value, ApiError> {
             "The request's body must be JSON, with `Content-Type: application/json`.",
         ));
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| bad_request(&format!("The request's body is not JSON: {error}")))
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Null) => Ok(Value::Object(serde_json::Map::new())),
+        Ok(value) => Ok(value),
+        Err(error) => Err(bad_request(&format!("The request's body is not JSON: {error}"))),
+    }
 }
 
 fn bad_request(message: &str) -> ApiError {

@@ -78,6 +78,20 @@ mod tests {
         assert_eq!(time(0), "1970-01-01T00:00:00Z");
     }
 
+    #[tokio::test]
+    async fn a_change_goes_on_when_nobody_waits_for_it() {
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let change = async move {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            let _ = done.send(());
+            Ok(())
+        };
+        let waited =
+            tokio::time::timeout(std::time::Duration::from_millis(5), to_the_end(change)).await;
+        assert!(waited.is_err(), "the client went away first");
+        is_done.await.expect("the change came to its end");
+    }
+
     #[test]
     fn derived_ids_are_stable_and_apart() {
         let app = Uuid::from_u128(7);

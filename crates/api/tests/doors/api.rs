@@ -281,3 +281,29 @@ async fn closing_does_not_wait_for_streams_for_ever() {
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_and_their_output() {
+    let server = Server::start().await;
+    server.app("bibly").await;
+    let id = server.finished_build("bibly", "-----> Python app detected\n");
+    let build =
+        &server.get_range("/apps/bibly/builds", "created_at ..; max=15, order=desc").await.json()
+            [0];
+    assert_eq!(
+        (build["id"].as_str(), build["status"].as_str()),
+        (Some(id.as_str()), Some("failed"))
+    );
+    assert_eq!(&server.get(&format!("/apps/bibly/builds/{id}")).await.json(), build);
+    let url = build["output_stream_url"].as_str().unwrap();
+    let path = url.strip_prefix(&format!("http://{}", server.address)).expect("our host");
+    let output = server.send_as_is(Method::GET, path, &[], b"").await;
+    assert_eq!(
+        (output.status.as_u16(), output.text().as_str()),
+        (200, "-----> Python app detected\n")
+    );
+    let last = if path.ends_with('0') { "1" } else { "0" };
+    let forged = format!("{}{last}", &path[..path.len() - 1]);
+    assert_eq!(server.send_as_is(Method::GET, &forged, &[], b"").await.status, 404);
+    server.get("/apps/bibly/builds/nosuch").await.refused(404, "not_found");
+}

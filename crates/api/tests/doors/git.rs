@@ -75,13 +75,10 @@ impl Checkout {
         (output.status.success(), text)
     }
 
-    #[track_caller]
-    pub fn succeed<'a>(&'a self, arguments: &'a [&'a str]) -> impl Future<Output = String> + 'a {
-        async move {
-            let (success, text) = self.run(self.git(arguments)).await;
-            assert!(success, "git {arguments:?}: {text}");
-            text
-        }
+    pub async fn succeed(&self, arguments: &[&str]) -> String {
+        let (success, text) = self.run(self.git(arguments)).await;
+        assert!(success, "git {arguments:?}: {text}");
+        text
     }
 }
 

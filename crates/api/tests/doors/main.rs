@@ -1,6 +1,7 @@
 //! The doors over a real platform on a temporary directory. Nothing runs behind it: its driver
 //! only plays attached processes.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 mod api;
 mod attached;

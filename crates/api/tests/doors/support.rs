@@ -17,7 +17,7 @@ use windlass_control::{Platform, Settings, records};
 use windlass_core::driver::{
     Attached, AttachedInput, AttachedOutput, Driver, DriverError, InstanceEvent, Stopped,
 };
-use windlass_core::ids::{Digest, InstanceId};
+use windlass_core::ids::{BuildId, Digest, InstanceId};
 use windlass_core::instance::{ExitStatus, InstanceSpec, InstanceState, ObservedInstance};
 use windlass_core::route::{RouterCommand, RouterPort, RouterReply, RouterUnavailable};
 use windlass_oci::ImageStore;
@@ -227,6 +227,31 @@ impl Server {
         };
         let release = store.insert_release(&release, 1).unwrap();
         store.commit_release(&release, &Default::default(), 1).unwrap();
+    }
+
+    /// Stores a build that has failed and what it said. Returns its id.
+    pub fn finished_build(&self, app: &str, output: &str) -> String {
+        let (_, user) = self.platform.authenticate(&self.token).unwrap();
+        let app = self.platform.app(&user, app).unwrap();
+        let data = self.directory.path().join("data");
+        let build = records::Build {
+            id: BuildId::random(),
+            app: app.id,
+            user: user.id,
+            status: records::BuildStatus::Failed,
+            commit: Some("1a2b3c4d".repeat(5)),
+            buildpack: Some("Python".into()),
+            image: None,
+            image_size: None,
+            failure: Some("no".into()),
+            created_at: 1,
+            updated_at: 2,
+        };
+        records::Store::open(&data).unwrap().save_build(&build).unwrap();
+        let file = data.join("builds").join(app.id.to_string()).join(format!("{}.log", build.id));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, output).unwrap();
+        build.id.to_string()
     }
 
     /// Makes an app.

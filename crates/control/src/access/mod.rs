@@ -45,7 +45,13 @@ impl Platform {
         Ok(self.store().keys(user.id)?)
     }
 
-    pub fn add_key(&self, user: &User, public_key: &str, fingerprint: &str, comment: &str) -> Result<Key> {
+    pub fn add_key(
+        &self,
+        user: &User,
+        public_key: &str,
+        fingerprint: &str,
+        comment: &str,
+    ) -> Result<Key> {
         let key = Key {
             id: KeyId::random(),
             user: user.id,
@@ -76,7 +82,12 @@ impl Platform {
 
     pub fn revoke_authorization(&self, user: &User, id: TokenId) -> Result<Token> {
         let missing = PlatformError::NotFound { resource: "authorization" };
-        let token = self.store().tokens(user.id)?.into_iter().find(|token| token.id == id).ok_or(missing)?;
+        let token = self
+            .store()
+            .tokens(user.id)?
+            .into_iter()
+            .find(|token| token.id == id)
+            .ok_or(missing)?;
         self.store().delete_token(user.id, id)?;
         Ok(token)
     }
@@ -105,7 +116,9 @@ fn may_use(user: &User, app: &App) -> bool {
 /// server but lost the first token. A running server takes it at once.
 pub fn make_owner_token(data_directory: &std::path::Path) -> Result<String> {
     let store = windlass_store::Store::open(data_directory)?;
-    let owner = store.owner()?.ok_or(PlatformError::NotFound { resource: "owner: start the server once first" })?;
+    let owner = store
+        .owner()?
+        .ok_or(PlatformError::NotFound { resource: "owner: start the server once first" })?;
     let (token, secret) = new_token(owner.id, "Owner's token, made on the server");
     store.insert_token(&token, &secret)?;
     Ok(secret)

@@ -43,8 +43,9 @@ pub(crate) fn unpack_buildpacks(data_directory: &Path) -> Result<()> {
     // Where the results directory of a build is mounted.
     make_directory(&staging.join("out"))?;
     for asset in ASSETS {
-        write(&staging.join(asset.path), asset)
-            .map_err(|source| PlatformError::internal("the buildpacks could not be unpacked", source))?;
+        write(&staging.join(asset.path), asset).map_err(|source| {
+            PlatformError::internal("the buildpacks could not be unpacked", source)
+        })?;
     }
     std::fs::rename(&staging, &target)
         .map_err(|source| PlatformError::internal("the buildpacks could not be unpacked", source))

@@ -11,7 +11,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use windlass_core::driver::AttachedOutput;
 use windlass_core::ids::{BuildId, InstanceId};
-use windlass_core::instance::{ExitStatus, InstanceKind, InstanceLabels, InstanceSpec, Mount, Output, Resources};
+use windlass_core::instance::{
+    ExitStatus, InstanceKind, InstanceLabels, InstanceSpec, Mount, Output, Resources,
+};
 
 /// The image that builds run on.
 pub(crate) const BUILD_STACK_TAG: &str = "stack/debian-12-build";
@@ -54,7 +56,11 @@ fn io(what: &'static str) -> impl Fn(std::io::Error) -> PlatformError {
 
 impl Platform {
     /// Makes the environment directory (secrets: on the run directory's tmpfs) and the one for results.
-    pub(super) fn build_directories(&self, id: BuildId, config_vars: &BTreeMap<String, String>) -> Result<BuildDirectories> {
+    pub(super) fn build_directories(
+        &self,
+        id: BuildId,
+        config_vars: &BTreeMap<String, String>,
+    ) -> Result<BuildDirectories> {
         let failed = io("the directories of a build could not be made");
         let root = self.settings().run_directory.join("builds").join(id.to_string());
         let (environment, results) = (root.join("env"), root.join("out"));
@@ -97,7 +103,9 @@ impl Platform {
         let drive = async {
             loop {
                 match attached.output.recv().await {
-                    Some(AttachedOutput::Stdout(bytes) | AttachedOutput::Stderr(bytes)) => output.write(bytes),
+                    Some(AttachedOutput::Stdout(bytes) | AttachedOutput::Stderr(bytes)) => {
+                        output.write(bytes)
+                    }
                     Some(AttachedOutput::Exited(status)) => return Some(status),
                     None => return None,
                 }
@@ -108,9 +116,13 @@ impl Platform {
         let outcome = match ended {
             Err(_) => {
                 let minutes = self.settings().build.timeout.as_secs() / 60;
-                Err(PlatformError::Invalid(format!("The build took longer than its limit of {minutes} minutes and was stopped.")))
+                Err(PlatformError::Invalid(format!(
+                    "The build took longer than its limit of {minutes} minutes and was stopped."
+                )))
             }
-            Ok(None) => Err(PlatformError::Invalid("The build container was lost; push again.".into())),
+            Ok(None) => {
+                Err(PlatformError::Invalid("The build container was lost; push again.".into()))
+            }
             Ok(Some(status)) => self.judge_builder(&status, directories),
         };
         if let Err(error) = self.driver().forget(&id).await {
@@ -119,32 +131,58 @@ impl Platform {
         outcome
     }
 
-    fn judge_builder(&self, status: &ExitStatus, directories: &BuildDirectories) -> Result<ContainerOutcome> {
+    fn judge_builder(
+        &self,
+        status: &ExitStatus,
+        directories: &BuildDirectories,
+    ) -> Result<ContainerOutcome> {
         let result = std::fs::read(directories.results.join("result.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice::<BuilderResult>(&bytes).ok());
         if status.out_of_memory && status.code != 0 {
             let megabytes = self.settings().build.memory_bytes >> 20;
-            return Err(PlatformError::Invalid(format!("The build was killed: it needed more than its memory limit of {megabytes}M.")));
+            return Err(PlatformError::Invalid(format!(
+                "The build was killed: it needed more than its memory limit of {megabytes}M."
+            )));
         }
         match result {
             Some(result) if status.code == 0 && result.outcome == "succeeded" => {
-                let release = std::fs::read_to_string(directories.results.join("release.yml")).unwrap_or_default();
+                let release = std::fs::read_to_string(directories.results.join("release.yml"))
+                    .unwrap_or_default();
                 Ok(ContainerOutcome { result, release })
             }
             // The builder has said why.
             Some(_) => Err(PlatformError::Invalid(String::new())),
-            None => Err(PlatformError::Invalid(format!("The build ended with status {} before it had a result.", status.code))),
+            None => Err(PlatformError::Invalid(format!(
+                "The build ended with status {} before it had a result.",
+                status.code
+            ))),
         }
     }
 
-    fn builder_spec(&self, app: &App, build_directory: &Path, commit: &str, directories: &BuildDirectories) -> Result<InstanceSpec> {
+    fn builder_spec(
+        &self,
+        app: &App,
+        build_directory: &Path,
+        commit: &str,
+        directories: &BuildDirectories,
+    ) -> Result<InstanceSpec> {
         let image = self.images().tag(BUILD_STACK_TAG)?.ok_or_else(missing_stack)?;
         let id = InstanceId::random("build", 1);
         let inside = format!("/tmp/build_{}", &id.as_str()[id.as_str().len() - 8..]);
         let limits = &self.settings().build;
-        let owned = |source: &Path, target: &str| Mount { source: source.to_owned(), target: target.to_owned(), writable: true, id_mapped: true };
-        let foreign = |source: &Path, target: &str, writable| Mount { source: source.to_owned(), target: target.to_owned(), writable, id_mapped: false };
+        let owned = |source: &Path, target: &str| Mount {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            writable: true,
+            id_mapped: true,
+        };
+        let foreign = |source: &Path, target: &str, writable| Mount {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            writable,
+            id_mapped: false,
+        };
         Ok(InstanceSpec {
             labels: InstanceLabels {
                 app: app.id,
@@ -182,7 +220,9 @@ impl Platform {
 }
 
 pub(super) fn missing_stack() -> PlatformError {
-    PlatformError::Invalid("The stack debian-12 is not built on this server: run `windlass setup` there.".into())
+    PlatformError::Invalid(
+        "The stack debian-12 is not built on this server: run `windlass setup` there.".into(),
+    )
 }
 
 /// Heroku's build environment: config vars are in `ENV_DIR` only.

@@ -94,11 +94,20 @@ impl Platform {
 
     fn mark_failed(&self, build: Build, reason: &str) {
         let app = build.app;
-        let failed = Build { status: BuildStatus::Failed, failure: Some(reason.to_owned()), updated_at: now_ms(), ..build };
+        let failed = Build {
+            status: BuildStatus::Failed,
+            failure: Some(reason.to_owned()),
+            updated_at: now_ms(),
+            ..build
+        };
         if let Err(error) = self.store().save_build(&failed) {
             tracing::error!(build = %failed.id, %error, "a failed build could not be marked");
         }
-        self.logs().append(app, "app[api]", "Build failed -- check your build output: windlass builds:output");
+        self.logs().append(
+            app,
+            "app[api]",
+            "Build failed -- check your build output: windlass builds:output",
+        );
     }
 
     async fn build_with_slot(
@@ -112,19 +121,25 @@ impl Platform {
         if self.build_slots().available_permits() == 0 {
             output.heading("Waiting: the server builds other apps...");
         }
-        let _slot = self.build_slots().acquire().await.map_err(|error| PlatformError::internal("no build slot", error))?;
+        let _slot = self
+            .build_slots()
+            .acquire()
+            .await
+            .map_err(|error| PlatformError::internal("no build slot", error))?;
         timings.start("checkout");
         let staging = Staging(self.images().staging_directory()?);
         let build_directory = staging.0.join("fs/app");
         crate::platform::make_directory(&build_directory)?;
-        chown(&build_directory, Some(APP_USER), Some(APP_USER))
-            .map_err(|source| PlatformError::internal("the build directory could not be made", source))?;
+        chown(&build_directory, Some(APP_USER), Some(APP_USER)).map_err(|source| {
+            PlatformError::internal("the build directory could not be made", source)
+        })?;
         source::check_out(&source.repository, &source.commit, &build_directory, &staging.0).await?;
         // Before anything is built: a mistake here should not cost minutes.
         processes::read_procfile(&build_directory.join("Procfile"))?;
         timings.start("buildpacks");
         let directories = self.build_directories(build.id, &self.config_vars(app)?)?;
-        let outcome = self.run_builder(app, &build_directory, &source.commit, &directories, output).await?;
+        let outcome =
+            self.run_builder(app, &build_directory, &source.commit, &directories, output).await?;
         timings.add_stages(&outcome.result.stages);
         timings.start("image");
         let processes = processes::discover(&build_directory, &outcome.release)?;
@@ -137,7 +152,12 @@ impl Platform {
     }
 
     /// Puts the build directory in place as a layer on the run stack.
-    async fn make_image(&self, staging: &Path, processes: &ProcessTypes, outcome: &ContainerOutcome) -> Result<(Digest, Layer)> {
+    async fn make_image(
+        &self,
+        staging: &Path,
+        processes: &ProcessTypes,
+        outcome: &ContainerOutcome,
+    ) -> Result<(Digest, Layer)> {
         let stack = self.images().tag(RUN_STACK_TAG)?.ok_or_else(container::missing_stack)?;
         let mut labels = BTreeMap::new();
         if let Some(name) = &outcome.result.name {
@@ -158,7 +178,9 @@ impl Platform {
             let image = images.put_image(Some(&stack), std::slice::from_ref(&layer), &config)?;
             Ok::<_, windlass_oci::OciError>((image, layer))
         });
-        Ok(made.await.map_err(|error| PlatformError::internal("the image could not be made", error))??)
+        Ok(made
+            .await
+            .map_err(|error| PlatformError::internal("the image could not be made", error))??)
     }
 
     fn build_output_file(&self, build: &Build) -> PathBuf {
@@ -176,7 +198,9 @@ impl Platform {
             loop {
                 let running = matches!(platform.store().build(build.app, build.id), Ok(Some(now)) if now.status == BuildStatus::Pending);
                 let bytes = tokio::fs::read(&path).await.unwrap_or_default();
-                if bytes.len() > sent && sender.send(Bytes::copy_from_slice(&bytes[sent..])).await.is_err() {
+                if bytes.len() > sent
+                    && sender.send(Bytes::copy_from_slice(&bytes[sent..])).await.is_err()
+                {
                     return;
                 }
                 sent = bytes.len().max(sent);
@@ -221,12 +245,17 @@ fn describe_processes(processes: &ProcessTypes, output: &mut BuildOutput) {
     output.heading("Discovering process types");
     output.detail(&format!("Procfile declares types     -> {}", list(&processes.from_procfile)));
     if !processes.from_buildpack.is_empty() {
-        output.detail(&format!("Default types for buildpack -> {}", list(&processes.from_buildpack)));
+        output
+            .detail(&format!("Default types for buildpack -> {}", list(&processes.from_buildpack)));
     }
 }
 
 /// Returns bytes as Heroku shows them: `43.7M`, `812K`.
 fn human_size(bytes: u64) -> String {
     let kilobytes = bytes as f64 / 1024.0;
-    if kilobytes >= 1024.0 { format!("{:.1}M", kilobytes / 1024.0) } else { format!("{}K", kilobytes.ceil()) }
+    if kilobytes >= 1024.0 {
+        format!("{:.1}M", kilobytes / 1024.0)
+    } else {
+        format!("{}K", kilobytes.ceil())
+    }
 }

@@ -23,10 +23,13 @@ impl BuildOutput {
 
     /// Keeps what follows in `file` too.
     pub(crate) fn keep_in(&mut self, file: &Path) {
-        let opened = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| File::create(file));
+        let opened =
+            file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| File::create(file));
         match opened {
             Ok(opened) => self.file = Some(opened),
-            Err(error) => tracing::warn!(file = %file.display(), %error, "build output is not kept"),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "build output is not kept")
+            }
         }
     }
 

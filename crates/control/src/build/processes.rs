@@ -40,16 +40,27 @@ pub(super) fn read_procfile(path: &Path) -> Result<BTreeMap<ProcessType, String>
         return Err(PlatformError::Invalid("Procfile is not a plain file.".into()));
     }
     if metadata.len() > PROCFILE_BYTES {
-        return Err(PlatformError::Invalid(format!("Procfile is larger than {} kB.", PROCFILE_BYTES / 1024)));
+        return Err(PlatformError::Invalid(format!(
+            "Procfile is larger than {} kB.",
+            PROCFILE_BYTES / 1024
+        )));
     }
-    let bytes = std::fs::read(path).map_err(|source| PlatformError::internal("the Procfile could not be read", source))?;
+    let bytes = std::fs::read(path)
+        .map_err(|source| PlatformError::internal("the Procfile could not be read", source))?;
     procfile::parse(&bytes).map_err(|error| PlatformError::Invalid(error.to_string()))
 }
 
 fn default_process_types(release: &str) -> Result<BTreeMap<ProcessType, String>> {
-    let invalid = |what: String| PlatformError::Invalid(format!("The buildpack's bin/release wrote YAML that cannot be used: {what}"));
-    let documents = YamlLoader::load_from_str(release).map_err(|error| invalid(error.to_string()))?;
-    let Some(Yaml::Hash(types)) = documents.first().map(|document| &document["default_process_types"]) else {
+    let invalid = |what: String| {
+        PlatformError::Invalid(format!(
+            "The buildpack's bin/release wrote YAML that cannot be used: {what}"
+        ))
+    };
+    let documents =
+        YamlLoader::load_from_str(release).map_err(|error| invalid(error.to_string()))?;
+    let Some(Yaml::Hash(types)) =
+        documents.first().map(|document| &document["default_process_types"])
+    else {
         return Ok(BTreeMap::new());
     };
     let mut processes = BTreeMap::new();
@@ -76,13 +87,22 @@ mod tests {
         std::fs::write(directory.path().join("Procfile"), "web: mine\nworker: w\n").unwrap();
         let release = "---\naddons: []\ndefault_process_types:\n  web: theirs\n  console: irb\n";
         let types = discover(directory.path(), release).unwrap();
-        assert_eq!((names(&types.from_procfile), names(&types.from_buildpack)), (vec!["web", "worker"], vec!["console"]));
+        assert_eq!(
+            (names(&types.from_procfile), names(&types.from_buildpack)),
+            (vec!["web", "worker"], vec!["console"])
+        );
         assert_eq!(types.all()[&ProcessType::web()], "mine");
     }
 
     #[test]
     fn empty_and_odd_release_output() {
-        for (yaml, ok) in [("", true), ("--- {}", true), ("default_process_types:\n", true), ("{", false), ("default_process_types:\n  web: [1]\n", false)] {
+        for (yaml, ok) in [
+            ("", true),
+            ("--- {}", true),
+            ("default_process_types:\n", true),
+            ("{", false),
+            ("default_process_types:\n  web: [1]\n", false),
+        ] {
             assert_eq!(default_process_types(yaml).is_ok(), ok, "{yaml:?}");
         }
     }

@@ -15,10 +15,26 @@ const SUBMODULE_PROTOCOLS: &str = "http:https:git:ssh";
 
 /// Writes the files of `commit` to `directory` (empty), without `.git`. `scratch` is a directory for
 /// what git needs meanwhile.
-pub(super) async fn check_out(repository: &Path, commit: &str, directory: &Path, scratch: &Path) -> Result<()> {
+pub(super) async fn check_out(
+    repository: &Path,
+    commit: &str,
+    directory: &Path,
+    scratch: &Path,
+) -> Result<()> {
     let index = scratch.join("index");
     let (index, worktree, repository_text) = (text(&index)?, text(directory)?, text(repository)?);
-    let arguments = ["--git-dir", repository_text, "--work-tree", worktree, "checkout", "--force", "--quiet", commit, "--", "."];
+    let arguments = [
+        "--git-dir",
+        repository_text,
+        "--work-tree",
+        worktree,
+        "checkout",
+        "--force",
+        "--quiet",
+        commit,
+        "--",
+        ".",
+    ];
     let checked_out = git::run(&arguments, &[("GIT_INDEX_FILE", index)], CHECKOUT_TIMEOUT).await;
     if let Err(error) = checked_out {
         // git refuses to check out the empty tree by path; there is nothing to write then.
@@ -33,18 +49,34 @@ pub(super) async fn check_out(repository: &Path, commit: &str, directory: &Path,
     let owned = tokio::task::spawn_blocking(move || give_to_build_user(&directory)).await;
     owned
         .map_err(|error| PlatformError::internal("the source could not be prepared", error))?
-        .map_err(|error| PlatformError::internal("the source could not be given to the build's user", error))
+        .map_err(|error| {
+            PlatformError::internal("the source could not be given to the build's user", error)
+        })
 }
 
 /// Fetches submodules as Heroku does. The repository is cloned beside the checked-out files, since
 /// git wants a work tree with a `.git` for this.
-async fn fetch_submodules(repository: &str, commit: &str, worktree: &str, scratch: &Path) -> Result<()> {
+async fn fetch_submodules(
+    repository: &str,
+    commit: &str,
+    worktree: &str,
+    scratch: &Path,
+) -> Result<()> {
     let clone = scratch.join("submodules.git");
     let clone = text(&clone)?;
-    git::run(&["clone", "--quiet", "--bare", "--shared", "--", repository, clone], &[], CHECKOUT_TIMEOUT)
-        .await
-        .map_err(|error| PlatformError::internal("the source could not be cloned", error))?;
-    let environment = [("GIT_ALLOW_PROTOCOL", SUBMODULE_PROTOCOLS), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_WORK_TREE", worktree), ("GIT_DIR", clone)];
+    git::run(
+        &["clone", "--quiet", "--bare", "--shared", "--", repository, clone],
+        &[],
+        CHECKOUT_TIMEOUT,
+    )
+    .await
+    .map_err(|error| PlatformError::internal("the source could not be cloned", error))?;
+    let environment = [
+        ("GIT_ALLOW_PROTOCOL", SUBMODULE_PROTOCOLS),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_WORK_TREE", worktree),
+        ("GIT_DIR", clone),
+    ];
     let steps: [&[&str]; 3] = [
         &["config", "core.bare", "false"],
         &["-C", worktree, "read-tree", commit],
@@ -52,10 +84,13 @@ async fn fetch_submodules(repository: &str, commit: &str, worktree: &str, scratc
     ];
     for step in steps {
         if let Err(error) = git::run(step, &environment, SUBMODULES_TIMEOUT).await {
-            return Err(PlatformError::Invalid(format!("The submodules could not be fetched: {error}")));
+            return Err(PlatformError::Invalid(format!(
+                "The submodules could not be fetched: {error}"
+            )));
         }
     }
-    remove_git_files(Path::new(worktree)).map_err(|error| PlatformError::internal("the submodules could not be prepared", error))
+    remove_git_files(Path::new(worktree))
+        .map_err(|error| PlatformError::internal("the submodules could not be prepared", error))
 }
 
 /// Removes the `.git` files that submodules leave in their directories.
@@ -87,5 +122,7 @@ fn give_to_build_user(path: &Path) -> std::io::Result<()> {
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str().ok_or_else(|| PlatformError::Internal(format!("the path {} is not UTF-8", path.display()), None))
+    path.to_str().ok_or_else(|| {
+        PlatformError::Internal(format!("the path {} is not UTF-8", path.display()), None)
+    })
 }

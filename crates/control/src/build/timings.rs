@@ -25,7 +25,8 @@ impl Timings {
 
     pub(crate) fn stop(&mut self) {
         if let Some((stage, since)) = self.running.take() {
-            *self.stages.entry(stage.to_owned()).or_default() += since.elapsed().as_secs_f64() * 1e3;
+            *self.stages.entry(stage.to_owned()).or_default() +=
+                since.elapsed().as_secs_f64() * 1e3;
         }
     }
 

@@ -38,7 +38,8 @@ impl LogFilter {
         }
         let Some(parsed) = log_line::parse(line) else { return false };
         let process_matches = self.process.as_deref().is_none_or(|wanted| {
-            parsed.process == wanted || parsed.process.split_once('.').is_some_and(|(kind, _)| kind == wanted)
+            parsed.process == wanted
+                || parsed.process.split_once('.').is_some_and(|(kind, _)| kind == wanted)
         });
         process_matches && self.source.as_deref().is_none_or(|wanted| parsed.source == wanted)
     }
@@ -87,7 +88,13 @@ impl LogStore {
             }
             let Ok(bytes) = std::fs::read(&segment) else { continue };
             let text = String::from_utf8_lossy(&bytes);
-            found.extend(text.lines().rev().filter(|line| filter.matches(line)).take(wanted).map(str::to_owned));
+            found.extend(
+                text.lines()
+                    .rev()
+                    .filter(|line| filter.matches(line))
+                    .take(wanted)
+                    .map(str::to_owned),
+            );
         }
         found.reverse();
         found
@@ -133,7 +140,10 @@ impl LogStore {
             let directory = app?.path();
             let current = directory.join("current.log");
             if std::fs::metadata(&current).is_ok_and(|file| file.len() > SEGMENT_BYTES) {
-                std::fs::rename(&current, directory.join(format!("{:020}.log", crate::platform::now_us())))?;
+                std::fs::rename(
+                    &current,
+                    directory.join(format!("{:020}.log", crate::platform::now_us())),
+                )?;
             }
             let mut older = older_segments(&directory);
             older.sort();
@@ -221,13 +231,27 @@ mod tests {
         store.append(app, "heroku[web.1]", "two");
         store.append(app, "app[worker.1]", "three");
         let messages = |filter: LogFilter| -> Vec<String> {
-            store.last(app, &filter).iter().map(|l| log_line::parse(l).unwrap().message.to_owned()).collect()
+            store
+                .last(app, &filter)
+                .iter()
+                .map(|l| log_line::parse(l).unwrap().message.to_owned())
+                .collect()
         };
         let all = LogFilter { lines: 100, ..LogFilter::default() };
         assert_eq!(messages(all.clone()), ["one", "two", "three"]);
         assert_eq!(messages(LogFilter { lines: 2, ..all.clone() }), ["two", "three"]);
-        assert_eq!(messages(LogFilter { process: Some("web".into()), ..all.clone() }), ["one", "two"]);
-        assert_eq!(messages(LogFilter { process: Some("web.1".into()), source: Some("app".into()), ..all }), ["one"]);
+        assert_eq!(
+            messages(LogFilter { process: Some("web".into()), ..all.clone() }),
+            ["one", "two"]
+        );
+        assert_eq!(
+            messages(LogFilter {
+                process: Some("web.1".into()),
+                source: Some("app".into()),
+                ..all
+            }),
+            ["one"]
+        );
     }
 
     #[test]

@@ -15,8 +15,16 @@ pub(crate) enum GitError {
 }
 
 /// Runs git and returns its standard output without the last line end.
-pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)], limit: Duration) -> Result<String, GitError> {
-    let command = arguments.iter().find(|a| !a.starts_with('-') && !a.contains('/')).unwrap_or(&"").to_string();
+pub(crate) async fn run(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    limit: Duration,
+) -> Result<String, GitError> {
+    let command = arguments
+        .iter()
+        .find(|a| !a.starts_with('-') && !a.contains('/'))
+        .unwrap_or(&"")
+        .to_string();
     let child = Command::new("git")
         .args(arguments)
         .env_clear()

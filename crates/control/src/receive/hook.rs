@@ -46,10 +46,14 @@ pub(super) struct RefResult {
 #[serde(rename_all = "snake_case")]
 pub(super) enum RefOutcome {
     /// The server moved it, from this old value.
-    Moved { old: String },
+    Moved {
+        old: String,
+    },
     /// git may move it as usual.
     Stored,
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
 }
 
 /// Runs the hook. Its exit code only matters when it is not 0: git then refuses everything.
@@ -65,7 +69,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(from_git: &mut impl Read, to_git: &mut impl Write) -> io::Result<()> {
-    let variable = |name| std::env::var(name).map_err(|_| io::Error::other(format!("{name} is not set: this is a hook that Windlass runs")));
+    let variable = |name| {
+        std::env::var(name).map_err(|_| {
+            io::Error::other(format!("{name} is not set: this is a hook that Windlass runs"))
+        })
+    };
     // Version and features: we use none.
     while read_packet(from_git)?.is_some() {}
     write_packet(to_git, b"version=1")?;
@@ -94,7 +102,9 @@ fn relay(server: UnixStream) -> io::Result<Vec<RefResult>> {
     loop {
         line.clear();
         if lines.read_line(&mut line)? == 0 {
-            return Err(io::Error::other("the server stopped during the push; the old release is untouched, push again"));
+            return Err(io::Error::other(
+                "the server stopped during the push; the old release is untouched, push again",
+            ));
         }
         match serde_json::from_str(&line)? {
             HookAnswer::Output(text) => io::stderr().write_all(text.as_bytes())?,
@@ -134,7 +144,8 @@ fn write_result(to_git: &mut impl Write, result: &RefResult) -> io::Result<()> {
 fn read_packet(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0u8; 4];
     from.read_exact(&mut length)?;
-    let length = std::str::from_utf8(&length).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+    let length =
+        std::str::from_utf8(&length).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
     match length {
         Some(0) => Ok(None),
         Some(length @ 4..) => {

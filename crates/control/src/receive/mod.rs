@@ -78,7 +78,11 @@ pub(crate) struct AppLine {
 
 impl Receiver {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { socket: settings.run_directory.join("hook.sock"), sessions: Mutex::default(), lines: Mutex::default() }
+        Self {
+            socket: settings.run_directory.join("hook.sock"),
+            sessions: Mutex::default(),
+            lines: Mutex::default(),
+        }
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
@@ -107,6 +111,11 @@ impl Platform {
             (hook::SOCKET_VARIABLE.to_owned(), self.receiver().socket.display().to_string()),
             (hook::SESSION_VARIABLE.to_owned(), secret.clone()),
         ];
-        Ok(GitSession { repository: repository_path(self.settings(), app.id), environment, secret, platform: self.clone() })
+        Ok(GitSession {
+            repository: repository_path(self.settings(), app.id),
+            environment,
+            secret,
+            platform: self.clone(),
+        })
     }
 }

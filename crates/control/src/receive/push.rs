@@ -12,15 +12,26 @@ const DEPLOYED: [&str; 2] = ["refs/heads/main", "refs/heads/master"];
 
 impl Platform {
     /// Decides each update; at most one is built.
-    pub(super) async fn push(&self, session: &Session, updates: Vec<RefUpdate>, mut output: BuildOutput, line: &AppLine) -> Vec<RefResult> {
-        let deployed = DEPLOYED.iter().find_map(|name| updates.iter().find(|u| u.name == **name)).map(|u| u.name.clone());
+    pub(super) async fn push(
+        &self,
+        session: &Session,
+        updates: Vec<RefUpdate>,
+        mut output: BuildOutput,
+        line: &AppLine,
+    ) -> Vec<RefResult> {
+        let deployed = DEPLOYED
+            .iter()
+            .find_map(|name| updates.iter().find(|u| u.name == **name))
+            .map(|u| u.name.clone());
         let mut results = Vec::new();
         for update in updates {
             let outcome = if Some(&update.name) == deployed.as_ref() {
                 self.push_deployed(session, &update, &mut output, line).await
             } else {
                 let branch = update.name.trim_start_matches("refs/heads/");
-                output.line(&format!("Pushed to {branch}: stored, not built. Only main or master is deployed."));
+                output.line(&format!(
+                    "Pushed to {branch}: stored, not built. Only main or master is deployed."
+                ));
                 RefOutcome::Stored
             };
             results.push(RefResult { name: update.name, outcome });
@@ -28,7 +39,13 @@ impl Platform {
         results
     }
 
-    async fn push_deployed(&self, session: &Session, update: &RefUpdate, output: &mut BuildOutput, line: &AppLine) -> RefOutcome {
+    async fn push_deployed(
+        &self,
+        session: &Session,
+        update: &RefUpdate,
+        output: &mut BuildOutput,
+        line: &AppLine,
+    ) -> RefOutcome {
         if is_none(&update.new) {
             output.error("The deployed branch cannot be deleted; destroy the app instead.");
             return refused("the deployed branch cannot be deleted");
@@ -45,14 +62,26 @@ impl Platform {
         outcome
     }
 
-    async fn deploy_update(&self, session: &Session, update: &RefUpdate, output: &mut BuildOutput) -> RefOutcome {
+    async fn deploy_update(
+        &self,
+        session: &Session,
+        update: &RefUpdate,
+        output: &mut BuildOutput,
+    ) -> RefOutcome {
         let repository = repository::repository_path(self.settings(), session.app.id);
         let repository_text = repository.display().to_string();
         let now = repository::branch_commit(&repository_text, &update.name).await;
         // Another push was deployed while this one waited: go on from there, if it does.
         let old = now.clone().unwrap_or_else(|| "0".repeat(update.new.len()));
-        if old != update.old && !is_none(&old) && !repository::is_ancestor(&repository_text, &old, &update.new).await {
-            output.error(&format!("{} moved to {} while this push waited.", update.name, short(&old)));
+        if old != update.old
+            && !is_none(&old)
+            && !repository::is_ancestor(&repository_text, &old, &update.new).await
+        {
+            output.error(&format!(
+                "{} moved to {} while this push waited.",
+                update.name,
+                short(&old)
+            ));
             output.error("Fetch it, bring your work up to date, and push again.");
             return refused("fetch first");
         }
@@ -63,7 +92,9 @@ impl Platform {
             self.explain_failure(session, &error, output);
             return refused("push rejected, see above");
         }
-        if let Err(error) = repository::move_branch(&repository_text, &update.name, &update.new, &old).await {
+        if let Err(error) =
+            repository::move_branch(&repository_text, &update.name, &update.new, &old).await
+        {
             tracing::error!(app = %session.app.name, %error, "a branch could not be moved after its release");
             output.error("The release is live, but the branch could not be moved: push again.");
             return refused("the branch could not be moved");
@@ -75,13 +106,19 @@ impl Platform {
         RefOutcome::Moved { old }
     }
 
-    async fn build_and_release(&self, session: &Session, source: &Source, output: &mut BuildOutput, timings: &mut Timings) -> Result<(), PlatformError> {
+    async fn build_and_release(
+        &self,
+        session: &Session,
+        source: &Source,
+        output: &mut BuildOutput,
+        timings: &mut Timings,
+    ) -> Result<(), PlatformError> {
         output.line("Compressing source files... done.");
         output.line("Building source:");
         output.line("");
         let built = self.build_source(&session.user, &session.app, source, output, timings).await?;
         output.heading("Launching...");
-        timings.start("launch");
+        timings.start("release");
         let new = NewRelease {
             app: session.app.id,
             description: format!("Deploy {}", short(&source.commit)),
@@ -92,7 +129,16 @@ impl Platform {
             processes: built.processes,
             commit: Some(source.commit.clone()),
         };
-        let release = self.release_and_deploy(&session.user, &session.app, ReleaseRequest { new, even_if_broken: false }).await?;
+        timings.stop();
+        let deployed = self
+            .release_and_deploy(
+                &session.user,
+                &session.app,
+                ReleaseRequest { new, even_if_broken: false },
+            )
+            .await?;
+        let release = deployed.release;
+        timings.add_stages(&deployed.stages.map(|(stage, ms)| (stage.to_owned(), ms)).into());
         timings.start("finish");
         output.detail(&format!("Released v{}", release.version));
         let app = self.store().app(session.app.id)?.unwrap_or_else(|| session.app.clone());
@@ -102,15 +148,26 @@ impl Platform {
     }
 
     /// A first deploy without a web process runs nothing: say so.
-    fn hint_at_scaling(&self, processes: &std::collections::BTreeMap<windlass_core::names::ProcessType, String>, session: &Session, output: &mut BuildOutput) {
-        let running = self.store().formation(session.app.id).is_ok_and(|formation| formation.iter().any(|f| f.quantity > 0));
+    fn hint_at_scaling(
+        &self,
+        processes: &std::collections::BTreeMap<windlass_core::names::ProcessType, String>,
+        session: &Session,
+        output: &mut BuildOutput,
+    ) {
+        let running = self
+            .store()
+            .formation(session.app.id)
+            .is_ok_and(|formation| formation.iter().any(|f| f.quantity > 0));
         if processes.is_empty() {
             output.line("");
             output.error("No process types: nothing runs. Add a Procfile, for example `web: python3 server.py`.");
         } else if !running {
             let first = processes.keys().next().map_or("worker", |process| process.as_str());
             output.line("");
-            output.error(&format!("Nothing runs yet. Start some with: windlass ps:scale {first}=1 --app {}", session.app.name));
+            output.error(&format!(
+                "Nothing runs yet. Start some with: windlass ps:scale {first}=1 --app {}",
+                session.app.name
+            ));
         }
     }
 
@@ -138,7 +195,8 @@ impl Platform {
 
     fn keep_timings(&self, session: &Session, timings: &Timings) {
         let Some(build) = timings.build else { return };
-        let directory = self.settings().data_directory.join("builds").join(session.app.id.to_string());
+        let directory =
+            self.settings().data_directory.join("builds").join(session.app.id.to_string());
         let Ok(json) = serde_json::to_vec(timings) else { return };
         if let Err(error) = std::fs::write(directory.join(format!("{build}.timings.json")), json) {
             tracing::warn!(%error, "the timings of a push could not be kept");

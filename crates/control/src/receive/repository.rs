@@ -23,9 +23,13 @@ pub(crate) async fn create_repository(settings: &Settings, app: AppId) -> Result
     let failed = |error| PlatformError::internal("the repository could not be made", error);
     let path = repository_path(settings, app);
     let path_text = path.display().to_string();
-    git::run(&["init", "--quiet", "--bare", "--initial-branch=main", "--template=", &path_text], &[], GIT_TIMEOUT)
-        .await
-        .map_err(failed)?;
+    git::run(
+        &["init", "--quiet", "--bare", "--initial-branch=main", "--template=", &path_text],
+        &[],
+        GIT_TIMEOUT,
+    )
+    .await
+    .map_err(failed)?;
     let hooks = hooks_directory(settings);
     let config = format!(
         "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\thooksPath = {}\n\
@@ -39,17 +43,34 @@ pub(crate) async fn create_repository(settings: &Settings, app: AppId) -> Result
 
 /// Returns the commit that a branch names, if there is such a branch.
 pub(super) async fn branch_commit(repository: &str, branch: &str) -> Option<String> {
-    git::run(&["--git-dir", repository, "rev-parse", "--verify", "--quiet", branch], &[], GIT_TIMEOUT).await.ok()
+    git::run(
+        &["--git-dir", repository, "rev-parse", "--verify", "--quiet", branch],
+        &[],
+        GIT_TIMEOUT,
+    )
+    .await
+    .ok()
 }
 
 /// Whether `ancestor` is in the history of `commit`.
 pub(super) async fn is_ancestor(repository: &str, ancestor: &str, commit: &str) -> bool {
-    git::run(&["--git-dir", repository, "merge-base", "--is-ancestor", ancestor, commit], &[], GIT_TIMEOUT).await.is_ok()
+    git::run(
+        &["--git-dir", repository, "merge-base", "--is-ancestor", ancestor, commit],
+        &[],
+        GIT_TIMEOUT,
+    )
+    .await
+    .is_ok()
 }
 
 /// Moves a branch from `old` (40 zeros: it must not exist) to `new`, and makes it the one that a
 /// clone gets.
-pub(super) async fn move_branch(repository: &str, branch: &str, new: &str, old: &str) -> std::result::Result<(), git::GitError> {
+pub(super) async fn move_branch(
+    repository: &str,
+    branch: &str,
+    new: &str,
+    old: &str,
+) -> std::result::Result<(), git::GitError> {
     git::run(&["--git-dir", repository, "update-ref", branch, new, old], &[], GIT_TIMEOUT).await?;
     git::run(&["--git-dir", repository, "symbolic-ref", "HEAD", branch], &[], GIT_TIMEOUT).await?;
     Ok(())

@@ -19,7 +19,11 @@ impl Platform {
     pub(crate) fn serve_hooks(&self) -> Result<()> {
         let failed = |source| PlatformError::internal("the git hook could not be set up", source);
         let binary = std::env::current_exe().map_err(failed)?;
-        link_hook(&repository::hooks_directory(self.settings()).join(super::hook::HOOK_NAME), &binary).map_err(failed)?;
+        link_hook(
+            &repository::hooks_directory(self.settings()).join(super::hook::HOOK_NAME),
+            &binary,
+        )
+        .map_err(failed)?;
         let socket = self.receiver().socket.clone();
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).map_err(failed)?;
@@ -62,14 +66,21 @@ impl Platform {
     }
 
     /// Runs the push until it ends, the client goes away, or the app is destroyed.
-    async fn process_push(&self, session: &Session, request: HookRequest, answers: mpsc::UnboundedSender<HookAnswer>, mut connection: OwnedReadHalf) {
+    async fn process_push(
+        &self,
+        session: &Session,
+        request: HookRequest,
+        answers: mpsc::UnboundedSender<HookAnswer>,
+        mut connection: OwnedReadHalf,
+    ) {
         let line = self.receiver().line_of(session.app.id);
         let names: Vec<String> = request.updates.iter().map(|update| update.name.clone()).collect();
         let (text_sender, mut text) = mpsc::unbounded_channel::<Bytes>();
         let to_client = answers.clone();
         let forward = tokio::spawn(async move {
             while let Some(bytes) = text.recv().await {
-                let _ = to_client.send(HookAnswer::Output(String::from_utf8_lossy(&bytes).into_owned()));
+                let _ = to_client
+                    .send(HookAnswer::Output(String::from_utf8_lossy(&bytes).into_owned()));
             }
         });
         let results = {
@@ -90,11 +101,17 @@ impl Platform {
 }
 
 pub(super) fn refuse_all(names: &[String], reason: &str) -> Vec<RefResult> {
-    let refused = |name: &String| RefResult { name: name.clone(), outcome: RefOutcome::Refused { reason: reason.to_owned() } };
+    let refused = |name: &String| RefResult {
+        name: name.clone(),
+        outcome: RefOutcome::Refused { reason: reason.to_owned() },
+    };
     names.iter().map(refused).collect()
 }
 
-async fn write_answers(mut writer: OwnedWriteHalf, mut answers: mpsc::UnboundedReceiver<HookAnswer>) {
+async fn write_answers(
+    mut writer: OwnedWriteHalf,
+    mut answers: mpsc::UnboundedReceiver<HookAnswer>,
+) {
     while let Some(answer) = answers.recv().await {
         let Ok(mut line) = serde_json::to_vec(&answer) else { continue };
         line.push(b'\n');

@@ -61,7 +61,9 @@ impl Platform {
 
 fn check_value(name: &str, value: &str) -> Result<()> {
     if value.contains('\0') {
-        return Err(PlatformError::Invalid(format!("The value of {name} contains a NUL byte, which no environment can hold.")));
+        return Err(PlatformError::Invalid(format!(
+            "The value of {name} contains a NUL byte, which no environment can hold."
+        )));
     }
     Ok(())
 }
@@ -70,7 +72,9 @@ fn check_size(config_vars: &BTreeMap<String, String>) -> Result<()> {
     let bytes: usize = config_vars.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > limits::CONFIG_VARS_BYTES {
         let (is, limit) = (bytes.div_ceil(1024), limits::CONFIG_VARS_BYTES / 1024);
-        return Err(PlatformError::Invalid(format!("Config vars would take {is} kB together; the limit is {limit} kB.")));
+        return Err(PlatformError::Invalid(format!(
+            "Config vars would take {is} kB together; the limit is {limit} kB."
+        )));
     }
     Ok(())
 }
@@ -80,6 +84,8 @@ fn describe(set: &[String], removed: &[String]) -> String {
     match (set.is_empty(), removed.is_empty()) {
         (false, true) => format!("Set {} config vars", set.join(", ")),
         (true, _) => format!("Remove {} config vars", removed.join(", ")),
-        (false, false) => format!("Set {}, remove {} config vars", set.join(", "), removed.join(", ")),
+        (false, false) => {
+            format!("Set {}, remove {} config vars", set.join(", "), removed.join(", "))
+        }
     }
 }

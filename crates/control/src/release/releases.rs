@@ -2,7 +2,7 @@
 
 use crate::platform::now_ms;
 use crate::records::{App, NewRelease, Release, ReleaseStatus, User};
-use crate::run::{Deploy, Message};
+use crate::run::{Deploy, Deployed, Message};
 use crate::{Platform, PlatformError, Result};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
@@ -20,12 +20,29 @@ pub(crate) struct ReleaseRequest {
 impl Platform {
     /// Stores a release and returns once it is current or has failed. Dropping the future before
     /// that abandons the release.
-    pub(crate) async fn release_and_deploy(&self, user: &User, app: &App, request: ReleaseRequest) -> Result<Release> {
+    pub(crate) async fn release_and_deploy(
+        &self,
+        user: &User,
+        app: &App,
+        request: ReleaseRequest,
+    ) -> Result<Deployed> {
         let release = self.store().insert_release(&request.new, now_ms())?;
-        self.logs().append(app.id, "app[api]", &format!("{} by user {}", release.description, user.email));
-        self.logs().append(app.id, "app[api]", &format!("Release v{} created by user {}", release.version, user.email));
-        let before: BTreeMap<ProcessType, u32> =
-            self.store().formation(app.id)?.into_iter().map(|entry| (entry.process, entry.quantity)).collect();
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("{} by user {}", release.description, user.email),
+        );
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Release v{} created by user {}", release.version, user.email),
+        );
+        let before: BTreeMap<ProcessType, u32> = self
+            .store()
+            .formation(app.id)?
+            .into_iter()
+            .map(|entry| (entry.process, entry.quantity))
+            .collect();
         let formation = formation_for(release.processes.keys(), &before);
         let (reply, outcome) = oneshot::channel();
         let deploy = Deploy { release, formation, even_if_broken: request.even_if_broken, reply };
@@ -67,8 +84,11 @@ impl Platform {
     /// Whether one can go back to this release: it worked and its image is still there.
     #[must_use]
     pub fn is_rollback_target(&self, app: &App, release: &Release) -> bool {
-        let stored = release.image.as_ref().is_some_and(|image| self.images().resolve(image).is_ok());
-        release.status == ReleaseStatus::Succeeded && stored && release.version != app.current_release
+        let stored =
+            release.image.as_ref().is_some_and(|image| self.images().resolve(image).is_ok());
+        release.status == ReleaseStatus::Succeeded
+            && stored
+            && release.version != app.current_release
     }
 
     /// Makes a release of an image that is in the store, with the current config vars, and returns
@@ -82,7 +102,9 @@ impl Platform {
         description: &str,
     ) -> Result<Release> {
         if self.images().resolve(&image).is_err() {
-            return Err(PlatformError::Invalid(format!("There is no image {image} on this server.")));
+            return Err(PlatformError::Invalid(format!(
+                "There is no image {image} on this server."
+            )));
         }
         let new = NewRelease {
             app: app.id,
@@ -94,7 +116,10 @@ impl Platform {
             processes,
             commit: None,
         };
-        self.release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false }).await
+        Ok(self
+            .release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false })
+            .await?
+            .release)
     }
 
     /// Makes a new release of an old one's image and config vars.
@@ -102,13 +127,19 @@ impl Platform {
         let target = self.release(app, version_or_id)?;
         let version = target.version;
         if target.status != ReleaseStatus::Succeeded {
-            return Err(PlatformError::Invalid(format!("v{version} did not succeed, so it cannot be gone back to.")));
+            return Err(PlatformError::Invalid(format!(
+                "v{version} did not succeed, so it cannot be gone back to."
+            )));
         }
         let Some(image) = target.image.clone() else {
-            return Err(PlatformError::Invalid(format!("v{version} has no image: nothing had been deployed then.")));
+            return Err(PlatformError::Invalid(format!(
+                "v{version} has no image: nothing had been deployed then."
+            )));
         };
         if self.images().resolve(&image).is_err() {
-            return Err(PlatformError::Invalid(format!("The image of v{version} is no longer kept: push that commit again.")));
+            return Err(PlatformError::Invalid(format!(
+                "The image of v{version} is no longer kept: push that commit again."
+            )));
         }
         let new = NewRelease {
             app: app.id,
@@ -120,7 +151,10 @@ impl Platform {
             processes: target.processes,
             commit: target.commit,
         };
-        self.release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false }).await
+        Ok(self
+            .release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false })
+            .await?
+            .release)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::records::Release;
 use crate::{PlatformError, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use windlass_core::names::ProcessType;
 use windlass_core::plan::{self, Phase, Verdict, Wanted};
@@ -22,7 +23,15 @@ pub(crate) struct Deploy {
     /// Whether to make it current even if it does not come up when nothing works that it would
     /// replace: for config changes, which are how a crashed app is mended.
     pub even_if_broken: bool,
-    pub reply: oneshot::Sender<Result<Release>>,
+    pub reply: oneshot::Sender<Result<Deployed>>,
+}
+
+/// A release that has become the current one.
+pub(crate) struct Deployed {
+    pub release: Release,
+    /// Milliseconds from the deploy's begin to its instances' processes (`start`), from there to
+    /// their being up (`check`), and for the swap in router and store (`swap`).
+    pub stages: [(&'static str, f64); 3],
 }
 
 /// The release being deployed.
@@ -32,7 +41,10 @@ pub(crate) struct Candidate {
     formation: BTreeMap<ProcessType, u32>,
     even_if_broken: bool,
     started_at_us: u64,
-    reply: oneshot::Sender<Result<Release>>,
+    begun: Instant,
+    /// When the last of its instances was started.
+    pub last_started: Instant,
+    reply: oneshot::Sender<Result<Deployed>>,
 }
 
 impl AppTask {
@@ -41,11 +53,18 @@ impl AppTask {
         while self.candidate.is_none() {
             let Some(deploy) = self.waiting.pop_front() else { return };
             if deploy.reply.is_closed() {
-                self.record_failure(&deploy.release, "the client went away before the deploy began");
+                self.record_failure(
+                    &deploy.release,
+                    "the client went away before the deploy began",
+                );
                 continue;
             }
             self.crashes.clear();
-            let quantities = if deploy.release.image.is_some() { runnable(&deploy.formation) } else { BTreeMap::new() };
+            let quantities = if deploy.release.image.is_some() {
+                runnable(&deploy.formation)
+            } else {
+                BTreeMap::new()
+            };
             let wanted = Wanted {
                 release: deploy.release.version,
                 generation: self.app.restart_generation,
@@ -57,6 +76,8 @@ impl AppTask {
                 formation: deploy.formation,
                 even_if_broken: deploy.even_if_broken,
                 started_at_us: crate::platform::now_us(),
+                begun: Instant::now(),
+                last_started: Instant::now(),
                 reply: deploy.reply,
             });
             self.judge_candidate().await;
@@ -79,9 +100,12 @@ impl AppTask {
                 // The shim has written its last lines before it told of the exit.
                 let reason = match &status.reason {
                     Some(reason) => format!("{slot}: {reason}"),
-                    None => format!("{slot} exited with status {} while it was starting", status.code),
+                    None => {
+                        format!("{slot} exited with status {} while it was starting", status.code)
+                    }
                 };
-                let shown = self.with_last_lines(&reason, &slot.to_string(), candidate.started_at_us);
+                let shown =
+                    self.with_last_lines(&reason, &slot.to_string(), candidate.started_at_us);
                 self.fail_candidate(&reason, shown);
             }
         }
@@ -92,7 +116,9 @@ impl AppTask {
         let wants_web = current.quantities.iter().any(|(process, n)| process.is_web() && *n > 0);
         let up = |web: bool| {
             self.instances.values().any(|t| {
-                t.live.release == current.release && t.live.phase == Phase::Up && (!web || t.live.slot.process.is_web())
+                t.live.release == current.release
+                    && t.live.phase == Phase::Up
+                    && (!web || t.live.slot.process.is_web())
             })
         };
         up(wants_web)
@@ -100,6 +126,7 @@ impl AppTask {
 
     async fn commit_candidate(&mut self) {
         let Some(candidate) = self.candidate.take() else { return };
+        let up = Instant::now();
         // A release without an image runs nothing: there is nothing to route to.
         let served = candidate.release.image.as_ref().map(|_| &candidate.wanted);
         if let Err(error) = self.platform.routes().upsert(self.route(served)).await {
@@ -107,7 +134,9 @@ impl AppTask {
             let reason = format!("the router could not be told of the new instances: {error}");
             return self.fail_candidate(&reason, reason.clone());
         }
-        if let Err(error) = self.platform.store().commit_release(&candidate.release, &candidate.formation, now_ms()) {
+        if let Err(error) =
+            self.platform.store().commit_release(&candidate.release, &candidate.formation, now_ms())
+        {
             tracing::error!(app = %self.app.name, %error, "a release could not be stored");
             self.candidate = Some(candidate);
             let reason = "the release could not be stored; the old one goes on".to_owned();
@@ -118,8 +147,15 @@ impl AppTask {
         self.app.released_at = Some(now_ms());
         self.quantities = candidate.formation;
         self.current = Some(release.clone());
-        let committed = Release { status: crate::records::ReleaseStatus::Succeeded, ..(*release).clone() };
-        let _ = candidate.reply.send(Ok(committed));
+        let release =
+            Release { status: crate::records::ReleaseStatus::Succeeded, ..(*release).clone() };
+        let ms = |span: Duration| span.as_secs_f64() * 1e3;
+        let stages = [
+            ("start", ms(candidate.last_started.duration_since(candidate.begun))),
+            ("check", ms(up.duration_since(candidate.last_started))),
+            ("swap", ms(up.elapsed())),
+        ];
+        let _ = candidate.reply.send(Ok(Deployed { release, stages }));
     }
 
     /// Drops the candidate; its instances are retired by the next plan.
@@ -147,7 +183,11 @@ impl AppTask {
             tracing::error!(app = %self.app.name, %error, "a failed release could not be marked");
         }
         let version = release.version;
-        self.platform.logs().append(self.app.id, "app[api]", &format!("Release v{version} failed: {reason}"));
+        self.platform.logs().append(
+            self.app.id,
+            "app[api]",
+            &format!("Release v{version} failed: {reason}"),
+        );
     }
 
     /// Returns the reason with what the instance said last.
@@ -165,7 +205,9 @@ impl AppTask {
             .last(self.app.id, &filter)
             .into_iter()
             .filter(|line| line.as_str() > since.as_str())
-            .filter_map(|line| windlass_core::log_line::parse(&line).map(|parsed| parsed.message.to_owned()))
+            .filter_map(|line| {
+                windlass_core::log_line::parse(&line).map(|parsed| parsed.message.to_owned())
+            })
             .collect();
         if lines.is_empty() {
             return reason.to_owned();

@@ -2,6 +2,8 @@
 
 mod app_task;
 mod deploy;
+mod effects;
+mod events;
 mod one_off;
 mod operations;
 mod routing;
@@ -10,10 +12,10 @@ mod takeover;
 mod tasks;
 mod views;
 
-pub use one_off::{OneOff, OneOffRequest};
-pub(crate) use specification::{APP_USER, launch_command};
-pub use operations::{Quantity, Selection};
 pub(crate) use app_task::Message;
-pub(crate) use deploy::Deploy;
+pub(crate) use deploy::{Deploy, Deployed};
+pub use one_off::{OneOff, OneOffRequest};
+pub use operations::{Quantity, Selection};
+pub(crate) use specification::{APP_USER, launch_command};
 pub(crate) use tasks::Apps;
 pub use views::{FormationView, InstanceDisplayState, InstanceView};

@@ -50,14 +50,27 @@ pub(crate) struct Attachable {
 impl Platform {
     /// Starts a command on the current release's image and config. An attached one starts when its
     /// client attaches, as on Heroku.
-    pub async fn run_one_off(&self, user: &User, app: &App, request: OneOffRequest) -> Result<OneOff> {
+    pub async fn run_one_off(
+        &self,
+        user: &User,
+        app: &App,
+        request: OneOffRequest,
+    ) -> Result<OneOff> {
         let release = self.current_release(app)?;
         let Some(image) = release.image.clone() else {
-            return Err(PlatformError::Invalid(format!("Nothing has been deployed to {} yet: push it first.", app.name)));
+            return Err(PlatformError::Invalid(format!(
+                "Nothing has been deployed to {} yet: push it first.",
+                app.name
+            )));
         };
         let process: ProcessType = "run".parse()?;
         // A command that is the name of a process type runs that type's command.
-        let command = match request.command.parse::<ProcessType>().ok().and_then(|p| release.processes.get(&p)) {
+        let command = match request
+            .command
+            .parse::<ProcessType>()
+            .ok()
+            .and_then(|p| release.processes.get(&p))
+        {
             Some(command) => command.clone(),
             None => request.command.clone(),
         };
@@ -77,13 +90,22 @@ impl Platform {
             created_at: now,
             updated_at: now,
         };
-        self.logs().append(app.id, "app[api]", &format!("Starting process with command `{}` by user {}", request.command, user.email));
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Starting process with command `{}` by user {}", request.command, user.email),
+        );
         if request.attach {
             spec.output = Output::Attached { terminal: request.terminal };
             let secret = crate::access::random_secret();
             let mut attachable = self.app_tasks().attachable();
             attachable.retain(|_, waiting| waiting.until > Instant::now());
-            let waiting = Attachable { app: app.id, spec, view: view.clone(), until: Instant::now() + ATTACH_TIMEOUT };
+            let waiting = Attachable {
+                app: app.id,
+                spec,
+                view: view.clone(),
+                until: Instant::now() + ATTACH_TIMEOUT,
+            };
             attachable.insert(secret.clone(), waiting);
             return Ok(OneOff { view, attach_secret: Some(secret) });
         }
@@ -123,7 +145,12 @@ impl Platform {
         let Attached { instance, output: mut source, input } = attached;
         let (platform, id) = (self.clone(), instance.spec.id.clone());
         tokio::spawn(async move {
-            let lost = || ExitStatus { code: 129, out_of_memory: false, reason: Some("its client went away".into()), at_ms: now_ms() };
+            let lost = || ExitStatus {
+                code: 129,
+                out_of_memory: false,
+                reason: Some("its client went away".into()),
+                at_ms: now_ms(),
+            };
             let status = loop {
                 tokio::select! {
                     item = source.recv() => match item {
@@ -167,7 +194,7 @@ impl Platform {
         let name = &one_off.view.name;
         self.log_one_off(one_off.app, name, &format!("Process exited with status {}", status.code));
         self.log_one_off(one_off.app, name, "State changed from up to complete");
-        super::app_task::forget(self.driver(), id).await;
+        super::effects::forget(self.driver(), id).await;
     }
 
     fn log_one_off(&self, app: AppId, name: &str, message: &str) {
@@ -175,7 +202,12 @@ impl Platform {
     }
 
     pub(super) fn one_off_views(&self, app: AppId) -> Vec<InstanceView> {
-        self.app_tasks().one_offs().values().filter(|one| one.app == app).map(|one| one.view.clone()).collect()
+        self.app_tasks()
+            .one_offs()
+            .values()
+            .filter(|one| one.app == app)
+            .map(|one| one.view.clone())
+            .collect()
     }
 
     /// Stops the one-off of that name; false when there is none.

@@ -61,7 +61,12 @@ impl Platform {
     }
 
     /// Changes quantities; returns once the reconciler has taken them up.
-    pub async fn scale(&self, user: &User, app: &App, updates: Vec<(ProcessType, Quantity)>) -> Result<Vec<FormationView>> {
+    pub async fn scale(
+        &self,
+        user: &User,
+        app: &App,
+        updates: Vec<(ProcessType, Quantity)>,
+    ) -> Result<Vec<FormationView>> {
         let before: BTreeMap<ProcessType, u32> =
             self.formation(app)?.into_iter().map(|view| (view.process, view.quantity)).collect();
         let mut quantities = BTreeMap::new();
@@ -76,16 +81,25 @@ impl Platform {
             let new = u32::try_from(new.max(0)).unwrap_or(u32::MAX);
             if new > limits::INSTANCES_PER_PROCESS {
                 let limit = limits::INSTANCES_PER_PROCESS;
-                return Err(PlatformError::Invalid(format!("Cannot scale {process} to {new}: at most {limit} a process type.")));
+                return Err(PlatformError::Invalid(format!(
+                    "Cannot scale {process} to {new}: at most {limit} a process type."
+                )));
             }
             if process.is_release() && new > 0 {
-                return Err(PlatformError::Invalid("The release process runs once a release and cannot be scaled.".into()));
+                return Err(PlatformError::Invalid(
+                    "The release process runs once a release and cannot be scaled.".into(),
+                ));
             }
             quantities.insert(process, new);
         }
         self.store().scale(app.id, &quantities, now_ms())?;
-        let list: Vec<String> = quantities.iter().map(|(process, n)| format!("{process}@{n}:Standard-1X")).collect();
-        self.logs().append(app.id, "app[api]", &format!("Scaled to {} by user {}", list.join(" "), user.email));
+        let list: Vec<String> =
+            quantities.iter().map(|(process, n)| format!("{process}@{n}:Standard-1X")).collect();
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Scaled to {} by user {}", list.join(" "), user.email),
+        );
         self.refresh(app).await?;
         self.formation(app)
     }
@@ -94,13 +108,19 @@ impl Platform {
     pub async fn instances(&self, app: &App) -> Result<Vec<InstanceView>> {
         let mut views = self.ask(app.id, Message::View).await?;
         views.extend(self.one_off_views(app.id));
-        views.sort_by_key(|view| (!view.process.is_web(), view.process.clone(), index_of(&view.name)));
+        views.sort_by_key(|view| {
+            (!view.process.is_web(), view.process.clone(), index_of(&view.name))
+        });
         Ok(views)
     }
 
     /// Replaces instances; each old one serves until its replacement does.
     pub async fn restart(&self, user: &User, app: &App, which: Selection) -> Result<()> {
-        self.logs().append(app.id, "app[api]", &format!("Restarting {} by user {}", describe(&which), user.email));
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Restarting {} by user {}", describe(&which), user.email),
+        );
         if which == Selection::All {
             self.store().raise_restart_generation(app.id)?;
             self.ask(app.id, |reply| Message::Restart(Selection::All, reply)).await?;
@@ -115,7 +135,11 @@ impl Platform {
 
     /// Stops instances. Those of the formation come back, one-offs do not.
     pub async fn stop_instance(&self, user: &User, app: &App, which: Selection) -> Result<()> {
-        self.logs().append(app.id, "app[api]", &format!("Stopping {} by user {}", describe(&which), user.email));
+        self.logs().append(
+            app.id,
+            "app[api]",
+            &format!("Stopping {} by user {}", describe(&which), user.email),
+        );
         if let Selection::Instance(name) = &which
             && self.stop_one_off(app.id, name).await?
         {
@@ -131,7 +155,8 @@ impl Platform {
     /// Whether the formation has a slot of the selection, crashed or not.
     fn has_slot(&self, app: &App, which: &Selection) -> Result<bool> {
         Ok(self.formation(app)?.iter().any(|entry| {
-            (1..=entry.quantity).any(|index| which.includes(&Slot { process: entry.process.clone(), index }))
+            (1..=entry.quantity)
+                .any(|index| which.includes(&Slot { process: entry.process.clone(), index }))
         }))
     }
 
@@ -151,10 +176,15 @@ fn describe(which: &Selection) -> String {
 
 fn unknown_process(process: &ProcessType, known: &BTreeMap<ProcessType, u32>) -> PlatformError {
     if known.is_empty() {
-        return PlatformError::Invalid(format!("Couldn't find that process type ({process}). Deploy the app first."));
+        return PlatformError::Invalid(format!(
+            "Couldn't find that process type ({process}). Deploy the app first."
+        ));
     }
     let known: Vec<&str> = known.keys().map(ProcessType::as_str).collect();
-    PlatformError::Invalid(format!("Couldn't find that process type ({process}). The app has: {}.", known.join(", ")))
+    PlatformError::Invalid(format!(
+        "Couldn't find that process type ({process}). The app has: {}.",
+        known.join(", ")
+    ))
 }
 
 fn index_of(name: &str) -> u32 {

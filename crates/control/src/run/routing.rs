@@ -23,9 +23,15 @@ pub(crate) fn route(input: &RouteInput<'_>) -> AppRoute {
     let mut targets: Vec<Target> = input
         .live
         .iter()
-        .filter(|(live, _)| live.slot.process.is_web() && live.phase == Phase::Up && Some(live.release) == current)
+        .filter(|(live, _)| {
+            live.slot.process.is_web() && live.phase == Phase::Up && Some(live.release) == current
+        })
         .filter_map(|(live, address)| {
-            Some(Target { instance: live.id.clone(), name: live.slot.to_string(), address: (*address)? })
+            Some(Target {
+                instance: live.id.clone(),
+                name: live.slot.to_string(),
+                address: (*address)?,
+            })
         })
         .collect();
     targets.sort_by(|a, b| a.instance.cmp(&b.instance));
@@ -41,9 +47,15 @@ pub(crate) fn route(input: &RouteInput<'_>) -> AppRoute {
 
 fn availability(input: &RouteInput<'_>, has_targets: bool) -> Availability {
     let Some(current) = input.current else { return Availability::Blank };
-    let web = current.quantities.iter().find(|(process, _)| process.is_web()).map_or(0, |(_, quantity)| *quantity);
+    let web = current
+        .quantities
+        .iter()
+        .find(|(process, _)| process.is_web())
+        .map_or(0, |(_, quantity)| *quantity);
     let is_starting = input.live.iter().any(|(live, _)| {
-        live.slot.process.is_web() && live.release == current.release && live.phase == Phase::Starting
+        live.slot.process.is_web()
+            && live.release == current.release
+            && live.phase == Phase::Starting
     });
     let has_crashed = input
         .crashes
@@ -85,7 +97,11 @@ mod tests {
     }
 
     fn web(n: u32) -> Wanted {
-        Wanted { release: 3, generation: 0, quantities: BTreeMap::from([("web".parse().unwrap(), n)]) }
+        Wanted {
+            release: 3,
+            generation: 0,
+            quantities: BTreeMap::from([("web".parse().unwrap(), n)]),
+        }
     }
 
     fn live(release: u32, phase: Phase) -> (Live, Option<SocketAddr>) {
@@ -97,34 +113,104 @@ mod tests {
     fn crashed(release: u32) -> Crashes {
         let status = ExitStatus { code: 1, out_of_memory: false, reason: None, at_ms: 0 };
         let slot = Slot { process: "web".parse().unwrap(), index: 1 };
-        Crashes::from([(slot, Crash { release, generation: 0, count: 1, next_attempt_ms: 0, status })])
+        Crashes::from([(
+            slot,
+            Crash { release, generation: 0, count: 1, next_attempt_ms: 0, status },
+        )])
     }
 
     #[test]
     fn says_what_is_there_to_answer() {
         let table = [
             ("nothing deployed", None, vec![], Crashes::new(), Availability::Blank, 0),
-            ("no web wanted", Some(web(0)), vec![], Crashes::new(), Availability::NoWebProcesses, 0),
-            ("up", Some(web(1)), vec![live(3, Phase::Up)], Crashes::new(), Availability::Serving, 1),
-            ("starting", Some(web(1)), vec![live(3, Phase::Starting)], Crashes::new(), Availability::Starting, 0),
-            ("candidate up", Some(web(1)), vec![live(4, Phase::Up)], Crashes::new(), Availability::Starting, 0),
-            ("retiring", Some(web(1)), vec![live(3, Phase::Retiring)], Crashes::new(), Availability::Starting, 0),
+            (
+                "no web wanted",
+                Some(web(0)),
+                vec![],
+                Crashes::new(),
+                Availability::NoWebProcesses,
+                0,
+            ),
+            (
+                "up",
+                Some(web(1)),
+                vec![live(3, Phase::Up)],
+                Crashes::new(),
+                Availability::Serving,
+                1,
+            ),
+            (
+                "starting",
+                Some(web(1)),
+                vec![live(3, Phase::Starting)],
+                Crashes::new(),
+                Availability::Starting,
+                0,
+            ),
+            (
+                "candidate up",
+                Some(web(1)),
+                vec![live(4, Phase::Up)],
+                Crashes::new(),
+                Availability::Starting,
+                0,
+            ),
+            (
+                "retiring",
+                Some(web(1)),
+                vec![live(3, Phase::Retiring)],
+                Crashes::new(),
+                Availability::Starting,
+                0,
+            ),
             ("crashed", Some(web(1)), vec![], crashed(3), Availability::Crashed, 0),
-            ("crashed, next attempt", Some(web(1)), vec![live(3, Phase::Starting)], crashed(3), Availability::Starting, 0),
-            ("crash of the candidate", Some(web(1)), vec![live(3, Phase::Up)], crashed(4), Availability::Serving, 1),
+            (
+                "crashed, next attempt",
+                Some(web(1)),
+                vec![live(3, Phase::Starting)],
+                crashed(3),
+                Availability::Starting,
+                0,
+            ),
+            (
+                "crash of the candidate",
+                Some(web(1)),
+                vec![live(3, Phase::Up)],
+                crashed(4),
+                Availability::Serving,
+                1,
+            ),
         ];
         for (name, current, live, crashes, availability, targets) in table {
             let app = app(false);
-            let input = RouteInput { app: &app, hosts: vec![], current: current.as_ref(), live: &live, crashes: &crashes, log_file: PathBuf::new() };
+            let input = RouteInput {
+                app: &app,
+                hosts: vec![],
+                current: current.as_ref(),
+                live: &live,
+                crashes: &crashes,
+                log_file: PathBuf::new(),
+            };
             let route = route(&input);
-            assert_eq!((route.availability, route.targets.len()), (availability, targets), "{name}");
+            assert_eq!(
+                (route.availability, route.targets.len()),
+                (availability, targets),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn maintenance_wins_over_targets() {
         let (app, web, live) = (app(true), web(1), [live(3, Phase::Up)]);
-        let input = RouteInput { app: &app, hosts: vec![], current: Some(&web), live: &live, crashes: &Crashes::new(), log_file: PathBuf::new() };
+        let input = RouteInput {
+            app: &app,
+            hosts: vec![],
+            current: Some(&web),
+            live: &live,
+            crashes: &Crashes::new(),
+            log_file: PathBuf::new(),
+        };
         assert_eq!(route(&input).availability, Availability::Maintenance);
     }
 }

@@ -1,7 +1,7 @@
 //! From a release and a slot to what a driver starts.
 
-use crate::records::{App, Release};
 use crate::Platform;
+use crate::records::{App, Release};
 use std::collections::BTreeMap;
 use windlass_core::ids::{Digest, InstanceId};
 use windlass_core::instance::{InstanceKind, InstanceLabels, InstanceSpec, Output, Resources};
@@ -39,7 +39,14 @@ pub(crate) fn environment(release: &Release, name: &str) -> BTreeMap<String, Str
 
 impl Platform {
     /// Returns how to run `slot` of a release that has an image.
-    pub(crate) fn formation_spec(&self, app: &App, release: &Release, image: &Digest, slot: &Slot, generation: u64) -> InstanceSpec {
+    pub(crate) fn formation_spec(
+        &self,
+        app: &App,
+        release: &Release,
+        image: &Digest,
+        slot: &Slot,
+        generation: u64,
+    ) -> InstanceSpec {
         let name = slot.to_string();
         let command = release.processes.get(&slot.process).map(String::as_str).unwrap_or_default();
         InstanceSpec {
@@ -66,7 +73,15 @@ impl Platform {
     }
 
     /// Returns how to run a one-off command on a release that has an image.
-    pub(crate) fn one_off_spec(&self, app: &App, release: &Release, image: &Digest, index: u32, command: &str, process: &ProcessType) -> InstanceSpec {
+    pub(crate) fn one_off_spec(
+        &self,
+        app: &App,
+        release: &Release,
+        image: &Digest,
+        index: u32,
+        command: &str,
+        process: &ProcessType,
+    ) -> InstanceSpec {
         let slot = Slot { process: process.clone(), index };
         let mut spec = self.formation_spec(app, release, image, &slot, 0);
         spec.labels.kind = InstanceKind::OneOff;

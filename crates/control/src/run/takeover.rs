@@ -1,7 +1,7 @@
 //! Taking over: a server that starts finds instances running, and goes on with them.
 
 use super::app_task::{AppTask, Tracked};
-use crate::{PlatformError, Result, Platform};
+use crate::{Platform, PlatformError, Result};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -36,10 +36,9 @@ impl Platform {
             tasks.push(task);
         }
         by_app.into_values().flatten().for_each(|orphan| self.discard(orphan));
-        self.routes()
-            .sync()
-            .await
-            .map_err(|error| PlatformError::internal("the router did not take the route table", error))?;
+        self.routes().sync().await.map_err(|error| {
+            PlatformError::internal("the router did not take the route table", error)
+        })?;
         self.spawn_event_dispatcher();
         tasks.into_iter().for_each(|task| self.spawn_app_task(task));
         Ok(())
@@ -55,7 +54,7 @@ impl Platform {
             {
                 tracing::warn!(instance = %id, %error, "a left-over instance could not be stopped");
             }
-            super::app_task::forget(&driver, &id).await;
+            super::effects::forget(&driver, &id).await;
         });
     }
 }
@@ -67,7 +66,8 @@ impl AppTask {
         let labels = &instance.spec.labels;
         let answers = match instance.address {
             Some(address) => {
-                let attempt = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address));
+                let attempt =
+                    tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address));
                 matches!(attempt.await, Ok(Ok(_)))
             }
             None => true,
@@ -80,7 +80,10 @@ impl AppTask {
             generation: labels.generation,
             phase: if answers { Phase::Up } else { Phase::Starting },
         };
-        let command = self.current.as_ref().and_then(|release| release.processes.get(&labels.process).cloned());
+        let command = self
+            .current
+            .as_ref()
+            .and_then(|release| release.processes.get(&labels.process).cloned());
         self.platform.app_tasks().owners().insert(id.clone(), self.app.id);
         self.instances.insert(
             id.clone(),

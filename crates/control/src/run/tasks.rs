@@ -57,7 +57,11 @@ impl Platform {
     }
 
     /// Asks the app's task something and waits for the answer.
-    pub(crate) async fn ask<T>(&self, app: AppId, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T> {
+    pub(crate) async fn ask<T>(
+        &self,
+        app: AppId,
+        message: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         let gone = || PlatformError::NotFound { resource: "app" };
         if !self.app_tasks().send(app, message(sender)) {
@@ -73,8 +77,12 @@ impl Platform {
         tokio::spawn(async move {
             loop {
                 match events.recv().await {
-                    Ok(InstanceEvent::Exited { id, status }) => platform.instance_exited(&id, status).await,
-                    Err(broadcast::error::RecvError::Lagged(_)) => platform.catch_up_with_exits().await,
+                    Ok(InstanceEvent::Exited { id, status }) => {
+                        platform.instance_exited(&id, status).await
+                    }
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        platform.catch_up_with_exits().await
+                    }
                     Err(broadcast::error::RecvError::Closed) => return,
                 }
             }

@@ -21,16 +21,16 @@ const INPUT_LIMIT: usize = 128 * 1024;
 /// Ctrl-D: how a terminal says that input has ended.
 const END_OF_INPUT: u8 = 4;
 
-struct Forwarder<'a> {
+struct Forwarder {
     driver: UnixStream,
     decoder: Decoder,
     /// Bytes for the driver.
     outgoing: Vec<u8>,
     /// Bytes for the container.
     incoming: Vec<u8>,
-    outputs: Vec<(Kind, &'a OwnedFd)>,
+    outputs: Vec<(Kind, OwnedFd)>,
     input: Option<OwnedFd>,
-    terminal: Option<&'a OwnedFd>,
+    terminal: Option<OwnedFd>,
     /// Close the input as soon as `incoming` is empty.
     input_ending: bool,
     driver_gone: bool,
@@ -38,16 +38,16 @@ struct Forwarder<'a> {
 
 /// Returns once the container's first process has ended and its output has been handed over.
 /// The result says why it was killed, if it was.
-pub fn forward(started: &Started, driver: UnixStream) -> Option<String> {
-    let (outputs, terminal) = match &started.stdio {
-        Stdio::Pipes { stdout, stderr, .. } => {
-            (vec![(Kind::Stdout, stdout), (Kind::Stderr, stderr)], None)
+pub fn forward(started: Started, driver: UnixStream) -> Option<String> {
+    let Started { pid, pidfd, stdio } = started;
+    let (outputs, terminal, input) = match stdio {
+        Stdio::Pipes { stdin, stdout, stderr } => {
+            (vec![(Kind::Stdout, stdout), (Kind::Stderr, stderr)], None, stdin)
         }
-        Stdio::Terminal(terminal) => (vec![(Kind::Stdout, terminal)], Some(terminal)),
-    };
-    let input = match &started.stdio {
-        Stdio::Pipes { stdin, .. } => stdin.as_ref().and_then(|file| file.try_clone().ok()),
-        Stdio::Terminal(terminal) => terminal.try_clone().ok(),
+        Stdio::Terminal(terminal) => {
+            let copies = (terminal.try_clone().ok(), terminal.try_clone().ok());
+            (vec![(Kind::Stdout, terminal)], copies.0, copies.1)
+        }
     };
     let _ = driver.set_nonblocking(true);
     let mut forwarder = Forwarder {
@@ -61,12 +61,12 @@ pub fn forward(started: &Started, driver: UnixStream) -> Option<String> {
         input_ending: false,
         driver_gone: false,
     };
-    while !forwarder.step(started) && !forwarder.driver_gone {}
+    while !forwarder.step(&pidfd) && !forwarder.driver_gone {}
     if forwarder.driver_gone {
-        let pid = nix::unistd::Pid::from_raw(started.pid);
+        let pid = nix::unistd::Pid::from_raw(pid);
         // The first process of a process namespace takes all others with it.
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-        let mut watched = [PollFd::new(started.pidfd.as_fd(), PollFlags::POLLIN)];
+        let mut watched = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut watched, PollTimeout::NONE);
         return Some("whoever was attached to it went away".to_owned());
     }
@@ -74,9 +74,9 @@ pub fn forward(started: &Started, driver: UnixStream) -> Option<String> {
     None
 }
 
-impl<'a> Forwarder<'a> {
+impl Forwarder {
     /// Waits for something to do and does it. Returns whether the container's first process has ended.
-    fn step(&mut self, started: &Started) -> bool {
+    fn step(&mut self, pidfd: &OwnedFd) -> bool {
         let mut driver_interest = PollFlags::empty();
         if self.incoming.len() < INPUT_LIMIT {
             driver_interest |= PollFlags::POLLIN;
@@ -85,7 +85,7 @@ impl<'a> Forwarder<'a> {
             driver_interest |= PollFlags::POLLOUT;
         }
         let mut watched = vec![
-            PollFd::new(started.pidfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.driver.as_fd(), driver_interest),
         ];
         if let Some(input) = self.input.as_ref().filter(|_| !self.incoming.is_empty()) {
@@ -153,7 +153,7 @@ impl<'a> Forwarder<'a> {
             }
             Kind::Resize => {
                 let size = serde_json::from_slice::<TerminalSize>(payload);
-                if let (Some(terminal), Ok(size)) = (self.terminal, size) {
+                if let (Some(terminal), Ok(size)) = (&self.terminal, size) {
                     let _ = sys::set_terminal_size(terminal, size);
                 }
             }

@@ -133,15 +133,16 @@ fn supervise(
     let _ = std::fs::write("/proc/self/oom_score_adj", "-500");
     sys::trim_memory();
 
+    let pid = started.pid;
     let reason = match &launch.spec.output {
         Output::Log { file, source } => {
             drop(driver);
             output::copy_to_log(&started, log_writer::LogWriter::new(file, source));
             None
         }
-        Output::Attached { .. } => attached::forward(&started, driver),
+        Output::Attached { .. } => attached::forward(started, driver),
     };
-    let code = sys::wait_child(started.pid).unwrap_or(128 + libc::SIGKILL);
+    let code = sys::wait_child(pid).unwrap_or(128 + libc::SIGKILL);
     let out_of_memory = cgroup.ran_out_of_memory();
     let _ = cgroup.kill_all(Duration::from_secs(5));
     let status = ExitStatus { code, out_of_memory, reason, at_ms: launch::now_ms() };

@@ -1,4 +1,4 @@
-use crate::harness::{Machine, wait_for};
+use crate::harness::Machine;
 use bytes::Bytes;
 use std::time::Duration;
 use windlass_core::driver::{Attached, AttachedInput, AttachedOutput, Driver, DriverError};
@@ -55,7 +55,7 @@ async fn input_is_forwarded_and_ends() {
     attached.input.send(AttachedInput::Stdin(Bytes::from(data))).await.unwrap();
     attached.input.send(AttachedInput::StdinClosed).await.unwrap();
     let (out, _, status) = collect(&mut attached).await;
-    assert_eq!(out, "ba4d5e3a3ac9bd8a1ca8d4b4c2d1c6f0  -\nend\n".replace("ba4d5e3a3ac9bd8a1ca8d4b4c2d1c6f0", &md5_of_x()));
+    assert_eq!(out, format!("{}  -\nend\n", md5_of_x()));
     assert_eq!(status.code, 0);
     machine.finish().await;
 }
@@ -76,7 +76,7 @@ async fn a_terminal_has_a_size() {
     let machine = Machine::start().await;
     let size = TerminalSize { rows: 33, columns: 99 };
     let script = "tty; stty size; trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
-    let mut attached = machine.driver.start_attached(attached(&machine, script, Some(size))).await.unwrap();
+    let mut attached = machine.driver.start_attached(self::attached(&machine, script, Some(size))).await.unwrap();
     let mut text = String::new();
     while !text.contains("ready") {
         match attached.output.recv().await.unwrap() {
@@ -92,7 +92,7 @@ async fn a_terminal_has_a_size() {
 
     // A shell with job control, ended by its input's end; Ctrl-C ends only what it runs.
     let size = TerminalSize { rows: 24, columns: 80 };
-    let mut shell = machine.driver.start_attached(super::attached::attached(&machine, "exec sh -i", Some(size))).await.unwrap();
+    let mut shell = machine.driver.start_attached(self::attached(&machine, "exec sh -i", Some(size))).await.unwrap();
     for text in ["sleep 1000\n", "\x03", "echo still $((40+2))\n"] {
         tokio::time::sleep(Duration::from_millis(200)).await;
         shell.input.send(AttachedInput::Stdin(Bytes::from(text))).await.unwrap();
@@ -166,6 +166,5 @@ async fn commands_not_found_are_said() {
     let mut attached = machine.driver.start_attached(spec).await.unwrap();
     let (out, _, _) = collect(&mut attached).await;
     assert_eq!(out, "127\n");
-    wait_for("nothing", || true).await;
     machine.finish().await;
 }

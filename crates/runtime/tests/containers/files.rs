@@ -19,7 +19,7 @@ async fn mounts_map_owners() {
     chown(&cache, Some(1000), Some(1000)).unwrap();
     fs::write(cache.join("old"), "old").unwrap();
     chown(cache.join("old"), Some(1000), Some(1000)).unwrap();
-    let mut spec = machine.script("cat /cache/old; stat -c %u /cache/old; echo new > /cache/new; echo more >> /cache/old; echo done");
+    let mut spec = machine.script("cat /cache/old; echo; stat -c %u /cache/old; echo new > /cache/new; echo more >> /cache/old; echo done");
     spec.mounts = vec![Mount {
         source: cache.clone(),
         target: "/cache".to_owned(),

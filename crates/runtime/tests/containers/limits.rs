@@ -55,7 +55,7 @@ async fn processes_are_limited() {
 
 async fn a_fork_bomb_can_be_stopped() {
     let machine = Machine::start().await;
-    let mut spec = machine.script("trap '' TERM; echo boom; f() { f | f & f; }; while :; do f 2>/dev/null; done");
+    let mut spec = machine.script("trap '' TERM; echo boom; f() { f | f & f; }; (while :; do f 2>/dev/null; done) & while :; do :; done");
     spec.resources.processes = Some(60);
     let id = spec.id.clone();
     machine.driver.start(spec).await.unwrap();

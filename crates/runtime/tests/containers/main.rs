@@ -4,6 +4,7 @@
 //! `cargo test -p windlass-runtime --test containers [part of a test's name]`
 
 mod attached;
+mod calls;
 mod files;
 mod harness;
 mod isolation;
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "shim") {
         arguments.next();
         return windlass_runtime::shim_main(arguments);
+    }
+    if std::env::args_os().nth(1).is_some_and(|a| a == "make-system-calls") {
+        calls::make();
+        return ExitCode::SUCCESS;
     }
     let mut tests = Vec::new();
     tests.extend(lifecycle::tests());

@@ -65,7 +65,7 @@ async fn listener() -> (TcpListener, u16) {
 }
 
 /// The addresses of this machine, the one that instances see as their router included.
-const HOST: &str = "for a in 169.254.1.1 $HOST_ADDRESS; do timeout 1 nc $a PORT </dev/null; echo ended with $?; done";
+const HOST: &str = "for a in 169.254.1.1 $HOST_ADDRESS; do timeout 1 nc $a PORT </dev/null 2>/dev/null; echo ended with $?; done";
 
 fn host_address() -> String {
     // A UDP socket that is "connected" sends nothing but knows its own address.
@@ -80,7 +80,8 @@ async fn instances_do_not_reach_the_host() {
     let mut spec = machine.script(&HOST.replace("PORT", &port.to_string()));
     spec.environment.insert("HOST_ADDRESS".to_owned(), host_address());
     let (_, log) = machine.output_of(spec).await;
-    assert_eq!(log, ["ended with 143", "ended with 143"]);
+    let ends: Vec<_> = log.iter().filter(|line| line.starts_with("ended")).collect();
+    assert_eq!(ends, ["ended with 143", "ended with 143"]);
     machine.finish().await;
 }
 

@@ -1,0 +1,155 @@
+//! What an app's task sets going: starting, checking, draining and stopping instances. Each tells
+//! the task how it went.
+
+use super::app_task::{AppTask, Event, Message, Tracked};
+use crate::Platform;
+use crate::platform::now_ms;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use windlass_core::driver::Driver;
+use windlass_core::ids::{AppId, InstanceId};
+use windlass_core::instance::InstanceSpec;
+use windlass_core::limits;
+use windlass_core::plan::{Live, Phase, Slot};
+
+impl AppTask {
+    pub(super) fn start(&mut self, slot: &Slot, version: u32, generation: u64) {
+        let Some(release) = self.release_of(version) else { return };
+        let Some(image) = release.image.clone() else { return };
+        let spec = self.platform.formation_spec(&self.app, &release, &image, slot, generation);
+        let command = release.processes.get(&slot.process).cloned().unwrap_or_default();
+        self.log(slot, &format!("Starting process with command `{command}`"));
+        let live = Live {
+            id: spec.id.clone(),
+            slot: slot.clone(),
+            release: version,
+            generation,
+            phase: Phase::Starting,
+        };
+        let now = now_ms();
+        self.platform.app_tasks().owners().insert(spec.id.clone(), self.app.id);
+        self.instances.insert(
+            spec.id.clone(),
+            Tracked { live, address: None, command, started_at_ms: now, changed_at_ms: now },
+        );
+        let settle_time = self
+            .candidate
+            .as_ref()
+            .filter(|c| c.release.version == version)
+            .map(|_| limits::SETTLE_TIME);
+        let boot_timeout = self.platform.settings().boot_timeout;
+        let driver = self.platform.driver().clone();
+        tokio::spawn(start_and_check(driver, spec, self.sender.clone(), boot_timeout, settle_time));
+    }
+
+    /// Checks an instance that was found running: it is up once its port opens.
+    pub(super) fn check_again(&self, id: InstanceId, address: Option<SocketAddr>) {
+        let (sender, boot_timeout) = (self.sender.clone(), self.platform.settings().boot_timeout);
+        tokio::spawn(async move { check(&id, address, &sender, boot_timeout, None).await });
+    }
+
+    pub(super) fn retire(&mut self, id: InstanceId) {
+        let Some(tracked) = self.instances.get(&id) else { return };
+        self.log(&tracked.live.slot, "Stopping all processes with SIGTERM");
+        let (platform, sender) = (self.platform.clone(), self.sender.clone());
+        let (app, slot) = (self.app.id, tracked.live.slot.clone());
+        tokio::spawn(async move {
+            platform.drain_and_stop(app, &slot, &id).await;
+            let _ = sender.send(Message::Instance(id, Event::Retired));
+        });
+    }
+}
+
+async fn start_and_check(
+    driver: Arc<dyn Driver>,
+    spec: InstanceSpec,
+    sender: mpsc::UnboundedSender<Message>,
+    boot_timeout: Duration,
+    settle_time: Option<Duration>,
+) {
+    let id = spec.id.clone();
+    let tell = |event| {
+        let _ = sender.send(Message::Instance(id.clone(), event));
+    };
+    match driver.start(spec).await {
+        Err(error) => tell(Event::StartFailed(error.to_string())),
+        Ok(observed) => {
+            tell(Event::Started(observed.address));
+            check(&id, observed.address, &sender, boot_timeout, settle_time).await;
+        }
+    }
+}
+
+/// Waits until the port opens (or, without one, for the settle time) and tells the task.
+async fn check(
+    id: &InstanceId,
+    address: Option<SocketAddr>,
+    sender: &mpsc::UnboundedSender<Message>,
+    boot_timeout: Duration,
+    settle_time: Option<Duration>,
+) {
+    let event = match address {
+        Some(address) => match tokio::time::timeout(boot_timeout, port_opens(address)).await {
+            Ok(()) => Event::Healthy,
+            Err(_) => Event::BootTimedOut,
+        },
+        None => {
+            tokio::time::sleep(settle_time.unwrap_or_default()).await;
+            Event::Healthy
+        }
+    };
+    let _ = sender.send(Message::Instance(id.clone(), event));
+}
+
+/// Returns once something accepts connections: tried often at first, for apps that boot fast.
+async fn port_opens(address: SocketAddr) {
+    let mut pause = Duration::from_millis(4);
+    loop {
+        let attempt = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address));
+        if matches!(attempt.await, Ok(Ok(_))) {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(Duration::from_millis(100));
+    }
+}
+
+pub(super) async fn forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
+    if let Err(error) = driver.forget(id).await {
+        tracing::warn!(instance = %id, %error, "an ended instance could not be forgotten");
+    }
+}
+
+impl Platform {
+    /// Waits until nothing is in flight on an instance that is out of the routes, then stops it.
+    async fn drain_and_stop(&self, app: AppId, slot: &Slot, id: &InstanceId) {
+        if slot.process.is_web() {
+            let open = self.routes().drain(id.clone(), self.settings().drain_timeout).await;
+            if open > 0 {
+                tracing::warn!(instance = %id, open, "stopped with requests still in flight: the drain limit was reached");
+            }
+        }
+        match self.driver().stop(id, self.settings().stop_grace).await {
+            Ok(stopped) => {
+                let source = format!("heroku[{slot}]");
+                if stopped.killed {
+                    let seconds = self.settings().stop_grace.as_secs();
+                    self.logs().append(app, &source, &format!("Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} seconds of SIGTERM"));
+                    self.logs().append(app, &source, "Stopping remaining processes with SIGKILL");
+                }
+                self.logs().append(
+                    app,
+                    &source,
+                    &format!("Process exited with status {}", stopped.status.code),
+                );
+            }
+            Err(error) => {
+                tracing::error!(instance = %id, %error, "an instance could not be stopped")
+            }
+        }
+        forget(self.driver(), id).await;
+    }
+}

@@ -1,0 +1,137 @@
+//! What happens to an app's instances, and what that makes of them.
+
+use super::app_task::{AppTask, Event};
+use super::effects::forget;
+use super::operations::Selection;
+use crate::platform::now_ms;
+use std::time::{Duration, Instant};
+use windlass_core::ids::InstanceId;
+use windlass_core::instance::ExitStatus;
+use windlass_core::limits;
+use windlass_core::plan::{Crash, Phase};
+
+/// The generation of an instance that somebody asked to restart: older than any other.
+const SUPERSEDED: u64 = u64::MAX;
+
+impl AppTask {
+    pub(super) fn handle_event(&mut self, id: &InstanceId, event: Event) {
+        let now = now_ms();
+        let Some(tracked) = self.instances.get_mut(id) else { return };
+        let starting = tracked.live.phase == Phase::Starting;
+        match event {
+            Event::Started(address) => {
+                tracked.address = address;
+                let release = tracked.live.release;
+                if let Some(candidate) =
+                    self.candidate.as_mut().filter(|c| c.release.version == release)
+                {
+                    candidate.last_started = Instant::now();
+                }
+            }
+            Event::Healthy if starting => {
+                tracked.live.phase = Phase::Up;
+                tracked.changed_at_ms = now;
+                let slot = tracked.live.slot.clone();
+                self.crashes.remove(&slot);
+                self.log(&slot, "State changed from starting to up");
+            }
+            Event::BootTimedOut if starting => self.boot_timed_out(id),
+            Event::StartFailed(reason) => {
+                let status = ExitStatus {
+                    code: 127,
+                    out_of_memory: false,
+                    reason: Some(reason),
+                    at_ms: now,
+                };
+                self.crashed(id, status);
+            }
+            Event::Exited(status) if tracked.live.phase != Phase::Retiring => {
+                self.crashed(id, status)
+            }
+            Event::Retired => {
+                self.instances.remove(id);
+                self.platform.app_tasks().owners().remove(id);
+            }
+            Event::Healthy | Event::BootTimedOut | Event::Exited(_) => {}
+        }
+    }
+
+    fn boot_timed_out(&mut self, id: &InstanceId) {
+        let Some(tracked) = self.instances.get(id) else { return };
+        let seconds = self.platform.settings().boot_timeout.as_secs();
+        let reason = format!(
+            "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds} seconds of launch"
+        );
+        self.log(&tracked.live.slot, &reason);
+        self.log(&tracked.live.slot, "Stopping process with SIGKILL");
+        let (driver, doomed) = (self.platform.driver().clone(), id.clone());
+        tokio::spawn(async move {
+            if let Err(error) = driver.stop(&doomed, Duration::ZERO).await {
+                tracing::warn!(instance = %doomed, %error, "an instance that did not boot could not be stopped");
+            }
+        });
+        self.crashed(
+            id,
+            ExitStatus { code: 137, out_of_memory: false, reason: Some(reason), at_ms: now_ms() },
+        );
+    }
+
+    /// An instance ended by itself: any exit of a formation's process is a crash.
+    fn crashed(&mut self, id: &InstanceId, status: ExitStatus) {
+        let Some(tracked) = self.instances.remove(id) else { return };
+        self.platform.app_tasks().owners().remove(id);
+        let (live, now) = (tracked.live, now_ms());
+        let state = if live.phase == Phase::Up { "up" } else { "starting" };
+        if status.out_of_memory {
+            let megabytes = self.platform.settings().instance.memory_bytes >> 20;
+            self.log(&live.slot, &format!("Error R15 (Memory quota vastly exceeded) -> killed at its limit of {megabytes}M"));
+        }
+        if let Some(reason) = &status.reason {
+            self.log(&live.slot, reason);
+        }
+        self.log(&live.slot, &format!("Process exited with status {}", status.code));
+        self.log(&live.slot, &format!("State changed from {state} to crashed"));
+        let stable =
+            now.saturating_sub(tracked.started_at_ms) > limits::STABLE_AFTER.as_millis() as u64;
+        let before = self.crashes.get(&live.slot).filter(|crash| {
+            (crash.release, crash.generation) == (live.release, live.generation) && !stable
+        });
+        let count = before.map_or(0, |crash| crash.count) + 1;
+        let next_attempt_ms = now + limits::restart_delay(count).as_millis() as u64;
+        self.crashes.insert(
+            live.slot,
+            Crash {
+                release: live.release,
+                generation: live.generation,
+                count,
+                next_attempt_ms,
+                status,
+            },
+        );
+        let (driver, gone) = (self.platform.driver().clone(), id.clone());
+        tokio::spawn(async move { forget(&driver, &gone).await });
+    }
+
+    /// Marks the selected instances as older than what is wanted.
+    pub(super) fn supersede(&mut self, selection: &Selection) -> usize {
+        self.crashes.retain(|slot, _| !selection.includes(slot));
+        let selected = self.instances.values_mut().filter(|t| selection.includes(&t.live.slot));
+        selected.map(|tracked| tracked.live.generation = SUPERSEDED).count()
+    }
+
+    pub(super) fn stop_selected(&mut self, selection: &Selection) -> usize {
+        let selected: Vec<InstanceId> = self
+            .instances
+            .values()
+            .filter(|t| selection.includes(&t.live.slot) && t.live.phase != Phase::Retiring)
+            .map(|tracked| tracked.live.id.clone())
+            .collect();
+        for id in &selected {
+            // Of no release at all: the planner retires it at once and fills its slot.
+            if let Some(tracked) = self.instances.get_mut(id) {
+                tracked.live.release = 0;
+            }
+        }
+        selected.len()
+    }
+}
