@@ -30,7 +30,11 @@ impl Hierarchies {
                 .into_iter()
                 .filter(|c| !controllers.split_whitespace().any(|have| have == *c))
                 .collect();
-            return if missing.is_empty() { Ok(Self::V2(root)) } else { Err(no_controllers(&missing)) };
+            return if missing.is_empty() {
+                Ok(Self::V2(root))
+            } else {
+                Err(no_controllers(&missing))
+            };
         }
         let mounts = parse_v1_mounts(&std::fs::read_to_string("/proc/self/mountinfo")?);
         let missing: Vec<_> =
@@ -109,7 +113,8 @@ fn parse_v1_mounts(mountinfo: &str) -> BTreeMap<String, PathBuf> {
     for line in mountinfo.lines() {
         let Some((mount, file_system)) = line.split_once(" - ") else { continue };
         let mut fields = file_system.split(' ');
-        let (Some("cgroup"), Some(_), Some(options)) = (fields.next(), fields.next(), fields.next())
+        let (Some("cgroup"), Some(_), Some(options)) =
+            (fields.next(), fields.next(), fields.next())
         else {
             continue;
         };
@@ -177,8 +182,9 @@ impl Cgroup {
 
     fn write(&self, controller: &str, file: &str, value: &str) -> io::Result<()> {
         let path = self.file(controller, file);
-        std::fs::write(&path, value)
-            .map_err(|error| io::Error::new(error.kind(), format!("write {value} to {path:?}: {error}")))
+        std::fs::write(&path, value).map_err(|error| {
+            io::Error::new(error.kind(), format!("write {value} to {path:?}: {error}"))
+        })
     }
 
     /// Makes the group and sets its hard limits. The weight comes later ([`Cgroup::set_shares`]):
@@ -192,7 +198,11 @@ impl Cgroup {
             let bytes = bytes.to_string();
             self.write("memory", if v1 { "memory.limit_in_bytes" } else { "memory.max" }, &bytes)?;
             // No swap on top; the file is missing where swap is not accounted.
-            let swap = if v1 { ("memory.memsw.limit_in_bytes", &*bytes) } else { ("memory.swap.max", "0") };
+            let swap = if v1 {
+                ("memory.memsw.limit_in_bytes", &*bytes)
+            } else {
+                ("memory.swap.max", "0")
+            };
             let _ = self.write("memory", swap.0, swap.1);
         }
         if let Some(millis) = limits.cpu_millis {
@@ -233,7 +243,8 @@ impl Cgroup {
     pub fn signal_all(&self, signal: i32) {
         let mut seen = BTreeSet::new();
         for _ in 0..20 {
-            let fresh: Vec<_> = self.processes().into_iter().filter(|pid| seen.insert(*pid)).collect();
+            let fresh: Vec<_> =
+                self.processes().into_iter().filter(|pid| seen.insert(*pid)).collect();
             if fresh.is_empty() {
                 return;
             }

@@ -84,7 +84,8 @@ fn overlay() -> Check {
 fn user_namespaces() -> Check {
     let most = read("/proc/sys/user/max_user_namespaces");
     let ok = most.parse::<u64>().is_ok_and(|number| number > 0);
-    let detail = if most.is_empty() { "not in this kernel".to_owned() } else { format!("{most} allowed") };
+    let detail =
+        if most.is_empty() { "not in this kernel".to_owned() } else { format!("{most} allowed") };
     check("user namespaces", ok, detail, "sysctl user.max_user_namespaces=65536")
 }
 

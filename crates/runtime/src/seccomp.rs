@@ -30,8 +30,7 @@ pub fn compile() -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().chain(ALLOWED_LEGACY).map(|number| (*number, Vec::new())).collect();
 
-    let no_namespaces =
-        SeccompCondition::new(0, Length::Qword, Op::MaskedEq(NAMESPACE_FLAGS), 0)?;
+    let no_namespaces = SeccompCondition::new(0, Length::Qword, Op::MaskedEq(NAMESPACE_FLAGS), 0)?;
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_namespaces])?]);
 
     let personalities = PERSONALITIES.iter().map(|value| {
@@ -145,7 +144,10 @@ mod tests {
             libc::SYS_syslog,
         ];
         for number in never {
-            assert!(!ALLOWED.contains(&number) && !ALLOWED_LEGACY.contains(&number), "system call {number}");
+            assert!(
+                !ALLOWED.contains(&number) && !ALLOWED_LEGACY.contains(&number),
+                "system call {number}"
+            );
         }
     }
 }

@@ -200,9 +200,7 @@ pub fn set_terminal_size(terminal: impl AsFd, size: TerminalSize) -> io::Result<
         libc::winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = terminal.as_fd().as_raw_fd();
     // SAFETY: the structure is what this request reads and outlives the call.
-    check(libc::c_long::from(unsafe {
-        libc::ioctl(terminal, libc::TIOCSWINSZ, &raw const size)
-    }))
+    check(libc::c_long::from(unsafe { libc::ioctl(terminal, libc::TIOCSWINSZ, &raw const size) }))
 }
 
 /// Opens a file or directory below `root`, whose symbolic links cannot lead out of it.

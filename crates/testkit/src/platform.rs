@@ -147,7 +147,7 @@ impl TestPlatform {
         let end = Instant::now() + DEADLINE;
         while !condition(self) {
             assert!(Instant::now() < end, "waited in vain for {what}: {:?}", self.driver.running());
-            self.block_on(tokio::time::sleep(Duration::from_millis(3)));
+            self.block_on(async { tokio::time::sleep(Duration::from_millis(3)).await });
         }
     }
 

@@ -88,7 +88,7 @@ fn shape(
         slug: None,
         artifacts: Vec::new(),
         addon_plan_names: Vec::new(),
-        eligible_for_rollback: platform.is_rollback_target(app, &release),
+        eligible_for_rollback: platform.is_rollback_target(&release),
         output_stream_url: None,
         oci_image: None,
         description: release.description,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use windlass_core::driver::Driver;
+use windlass_core::driver::{Driver, DriverError};
 use windlass_core::ids::{AppId, InstanceId};
 use windlass_core::instance::InstanceSpec;
 use windlass_core::limits;
@@ -120,6 +120,16 @@ async fn port_opens(address: SocketAddr) {
 pub(super) async fn forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
     if let Err(error) = driver.forget(id).await {
         tracing::warn!(instance = %id, %error, "an ended instance could not be forgotten");
+    }
+}
+
+/// Ends what may be left of an instance that is given up, and forgets it.
+pub(super) async fn kill_and_forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
+    match driver.stop(id, Duration::ZERO).await {
+        Ok(_) => forget(driver, id).await,
+        // It was never started.
+        Err(DriverError::NoSuchInstance(_)) => {}
+        Err(error) => tracing::warn!(instance = %id, %error, "an instance that was given up could not be stopped"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What happens to an app's instances, and what that makes of them.
 
 use super::app_task::{AppTask, Event};
-use super::effects::forget;
+use super::effects::kill_and_forget;
 use super::operations::Selection;
 use crate::platform::now_ms;
 use std::time::{Duration, Instant};
@@ -57,19 +57,10 @@ impl AppTask {
     }
 
     fn boot_timed_out(&mut self, id: &InstanceId) {
-        let Some(tracked) = self.instances.get(id) else { return };
         let seconds = self.platform.settings().boot_timeout.as_secs();
         let reason = format!(
             "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds} seconds of launch"
         );
-        self.log(&tracked.live.slot, &reason);
-        self.log(&tracked.live.slot, "Stopping process with SIGKILL");
-        let (driver, doomed) = (self.platform.driver().clone(), id.clone());
-        tokio::spawn(async move {
-            if let Err(error) = driver.stop(&doomed, Duration::ZERO).await {
-                tracing::warn!(instance = %doomed, %error, "an instance that did not boot could not be stopped");
-            }
-        });
         self.crashed(
             id,
             ExitStatus { code: 137, out_of_memory: false, reason: Some(reason), at_ms: now_ms() },
@@ -109,7 +100,7 @@ impl AppTask {
             },
         );
         let (driver, gone) = (self.platform.driver().clone(), id.clone());
-        tokio::spawn(async move { forget(&driver, &gone).await });
+        tokio::spawn(async move { kill_and_forget(&driver, &gone).await });
     }
 
     /// Marks the selected instances as older than what is wanted.

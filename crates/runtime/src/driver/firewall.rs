@@ -84,7 +84,8 @@ pub async fn set_up(
 /// Removes the table.
 pub async fn remove(name: &str) {
     let table = table(name);
-    if let Err(error) = nft(&format!("table inet {table} {{}}\ndelete table inet {table}\n")).await {
+    if let Err(error) = nft(&format!("table inet {table} {{}}\ndelete table inet {table}\n")).await
+    {
         tracing::warn!(table, error, "the firewall's table was left behind");
     }
 }

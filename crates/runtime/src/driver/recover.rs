@@ -2,7 +2,9 @@
 
 use super::instances::{Instance, Phase};
 use super::{EmbeddedDriver, KILL_LIMIT, remove_directory};
-use crate::launch::{LAUNCH_FILE, LOCK_FILE, Launch, STATUS_FILE, Status, now_ms, read_json, write_json};
+use crate::launch::{
+    LAUNCH_FILE, LOCK_FILE, Launch, STATUS_FILE, Status, now_ms, read_json, write_json,
+};
 use crate::{RuntimeError, sys};
 use std::fs::{self, File};
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! Forwards the standard files of an attached container over the socket to the driver, and kills
 //! the container when that socket is closed.
 
-use super::container::{Started, Stdio};
+use super::container::Stdio;
 use crate::frame::{Decoder, Kind, encode_into};
 use crate::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -38,12 +38,12 @@ struct Forwarder {
 
 /// Returns once the container's first process has ended and its output has been handed over.
 /// The result says why it was killed, if it was.
-pub fn forward(started: Started, driver: UnixStream) -> Option<String> {
-    let Started { pid, pidfd, stdio } = started;
+pub fn forward(pid: i32, pidfd: &OwnedFd, stdio: Stdio, driver: UnixStream) -> Option<String> {
     let (outputs, terminal, input) = match stdio {
         Stdio::Pipes { stdin, stdout, stderr } => {
-            (vec![(Kind::Stdout, stdout), (Kind::Stderr, stderr)], None, stdin)
+            (vec![(Kind::Stdout, stdout), (Kind::Stderr, stderr)], None, Some(stdin))
         }
+        Stdio::Merged(output) => (vec![(Kind::Stdout, output)], None, None),
         Stdio::Terminal(terminal) => {
             let copies = (terminal.try_clone().ok(), terminal.try_clone().ok());
             (vec![(Kind::Stdout, terminal)], copies.0, copies.1)
@@ -61,7 +61,7 @@ pub fn forward(started: Started, driver: UnixStream) -> Option<String> {
         input_ending: false,
         driver_gone: false,
     };
-    while !forwarder.step(&pidfd) && !forwarder.driver_gone {}
+    while !forwarder.step(pidfd) && !forwarder.driver_gone {}
     if forwarder.driver_gone {
         let pid = nix::unistd::Pid::from_raw(pid);
         // The first process of a process namespace takes all others with it.
@@ -93,7 +93,8 @@ impl Forwarder {
         }
         if self.outgoing.len() < OUTPUT_LIMIT {
             let interest = PollFlags::POLLIN;
-            watched.extend(self.outputs.iter().map(|(_, file)| PollFd::new(file.as_fd(), interest)));
+            watched
+                .extend(self.outputs.iter().map(|(_, file)| PollFd::new(file.as_fd(), interest)));
         }
         if poll(&mut watched, PollTimeout::NONE).is_err() {
             return false;
@@ -182,16 +183,18 @@ impl Forwarder {
         let mut buffer = [0; PIECE];
         let mut any = false;
         let outgoing = &mut self.outgoing;
-        self.outputs.retain(|(kind, file)| match nix::unistd::read(file.as_raw_fd(), &mut buffer) {
-            Ok(0) => false,
-            Ok(length) => {
-                encode_into(outgoing, *kind, &buffer[..length]);
-                any = true;
-                true
+        self.outputs.retain(|(kind, file)| {
+            match nix::unistd::read(file.as_raw_fd(), &mut buffer) {
+                Ok(0) => false,
+                Ok(length) => {
+                    encode_into(outgoing, *kind, &buffer[..length]);
+                    any = true;
+                    true
+                }
+                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => true,
+                // EIO: the last user of the terminal has gone.
+                Err(_) => false,
             }
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => true,
-            // EIO: the last user of the terminal has gone.
-            Err(_) => false,
         });
         any
     }
@@ -232,4 +235,3 @@ fn write_some(file: BorrowedFd<'_>, bytes: &mut Vec<u8>) -> io::Result<()> {
         Err(error) => Err(error.into()),
     }
 }
-

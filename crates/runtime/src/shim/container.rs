@@ -14,7 +14,6 @@ use nix::unistd::{Gid, Uid};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -72,7 +71,13 @@ const CA_VARIABLES: [&str; 6] = [
 
 /// Our ends of a container's standard files.
 pub enum Stdio {
-    Pipes { stdin: Option<OwnedFd>, stdout: OwnedFd, stderr: OwnedFd },
+    /// Output and error in one pipe, which keeps their order; no input.
+    Merged(OwnedFd),
+    Pipes {
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
     Terminal(OwnedFd),
 }
 
@@ -197,30 +202,33 @@ struct Pipes {
 
 impl Pipes {
     /// Makes the pipes of a container. They belong to its user, who may thus open `/dev/stdout`.
-    fn new(with_input: bool, user: u32) -> Result<Self, ShimError> {
+    fn new(attached: bool, user: u32) -> Result<Self, ShimError> {
         let (stdout, inner_stdout) = pipe()?;
-        let (stderr, inner_stderr) = pipe()?;
-        let (inner_stdin, stdin) = if with_input {
-            let (inner, outer) = pipe()?;
-            set_non_blocking(&outer)?;
-            (inner, Some(outer))
-        } else {
-            (File::open("/dev/null").map_err(ShimError::io("open /dev/null"))?.into(), None)
-        };
         set_non_blocking(&stdout)?;
-        set_non_blocking(&stderr)?;
-        let owned = [&inner_stdout, &inner_stderr].into_iter().chain(stdin.as_ref().map(|_| &inner_stdin));
-        for file in owned {
-            let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(user)));
-            nix::unistd::fchown(file.as_raw_fd(), user, group)
-                .map_err(|error| io::Error::from(error))
-                .map_err(ShimError::io("give a pipe to the container's user"))?;
+        give(&inner_stdout, user)?;
+        if !attached {
+            let null = File::open("/dev/null").map_err(ShimError::io("open /dev/null"))?;
+            let inner_stderr = inner_stdout.try_clone().map_err(ShimError::io("copy a pipe"))?;
+            let inside = (null.into(), inner_stdout, inner_stderr);
+            return Ok(Self { inside, outside: Stdio::Merged(stdout) });
         }
-        Ok(Self {
-            inside: (inner_stdin, inner_stdout, inner_stderr),
-            outside: Stdio::Pipes { stdin, stdout, stderr },
-        })
+        let (stderr, inner_stderr) = pipe()?;
+        let (inner_stdin, stdin) = pipe()?;
+        for file in [&stderr, &stdin] {
+            set_non_blocking(file)?;
+        }
+        for file in [&inner_stderr, &inner_stdin] {
+            give(file, user)?;
+        }
+        let inside = (inner_stdin, inner_stdout, inner_stderr);
+        Ok(Self { inside, outside: Stdio::Pipes { stdin, stdout, stderr } })
     }
+}
+
+fn give(pipe: &OwnedFd, user: u32) -> Result<(), ShimError> {
+    let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(user)));
+    nix::unistd::fchown(pipe.as_raw_fd(), user, group)
+        .map_err(ShimError::io("give a pipe to the container's user"))
 }
 
 /// Returns the environment as `NAME=value`, with what every program needs.
@@ -245,9 +253,7 @@ fn open_files_limit() -> Value {
 }
 
 fn system_mounts() -> Vec<Value> {
-    let mount = |target: &str, kind: &str, options: &[&str]| {
-        json!({"destination": target, "type": kind, "source": kind, "options": options})
-    };
+    let mount = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
     vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=64k"]),

@@ -52,7 +52,10 @@ impl Executor for InitExecutor {
         match sys::fork().map_err(|e| self.failed(&e.to_string()))? {
             Fork::Child => {
                 let Err(error) = nix::unistd::execvp(&arguments[0], &arguments);
-                self.failed(&format!("{COMMAND_NOT_FOUND}{}: {error}", arguments[0].to_string_lossy()));
+                self.failed(&format!(
+                    "{COMMAND_NOT_FOUND}{}: {error}",
+                    arguments[0].to_string_lossy()
+                ));
                 sys::exit_now(127)
             }
             Fork::Parent(child) => reap_until(child),

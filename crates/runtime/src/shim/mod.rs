@@ -16,6 +16,7 @@ use crate::cgroup::Cgroup;
 use crate::frame::{self, Kind};
 use crate::launch::{self, Launch, Report, Status};
 use crate::sys;
+use container::Stdio;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -134,13 +135,14 @@ fn supervise(
     sys::trim_memory();
 
     let pid = started.pid;
-    let reason = match &launch.spec.output {
-        Output::Log { file, source } => {
+    let reason = match (&launch.spec.output, started.stdio) {
+        (Output::Log { file, source }, Stdio::Merged(output)) => {
             drop(driver);
-            output::copy_to_log(&started, log_writer::LogWriter::new(file, source));
+            let writer = log_writer::LogWriter::new(file, source);
+            output::copy_to_log(&started.pidfd, output, writer);
             None
         }
-        Output::Attached { .. } => attached::forward(started, driver),
+        (_, stdio) => attached::forward(pid, &started.pidfd, stdio, driver),
     };
     let code = sys::wait_child(pid).unwrap_or(128 + libc::SIGKILL);
     let out_of_memory = cgroup.ran_out_of_memory();

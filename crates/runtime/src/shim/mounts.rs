@@ -38,8 +38,7 @@ pub fn prepare(directory: &Path, launch: &Launch) -> Result<Prepared, ShimError>
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount::<str, str, str, str>(None, "/", None, private, None)
         .map_err(ShimError::io("make mounts private"))?;
-    let users =
-        user_namespace(launch.user_base).map_err(ShimError::io("make a user namespace"))?;
+    let users = user_namespace(launch.user_base).map_err(ShimError::io("make a user namespace"))?;
     mount_overlay(launch, &users)?;
     mount_sys(launch).map_err(ShimError::io("mount /sys"))?;
 
@@ -140,8 +139,7 @@ fn mount_overlay(launch: &Launch, users: &OwnedFd) -> Result<(), ShimError> {
     mount_copy(writable, Path::new("w"), None)?;
     // Volatile: nothing of the writable layer is used after the instance has ended, so there is
     // nothing to flush to the disk.
-    let options =
-        format!("lowerdir={},upperdir=w/upper,workdir=w/work,volatile", lower.join(":"));
+    let options = format!("lowerdir={},upperdir=w/upper,workdir=w/work,volatile", lower.join(":"));
     mount(Some("overlay"), "root", Some("overlay"), MsFlags::MS_NODEV, Some(&*options))
         .map_err(ShimError::io("mount the image's layers"))
 }
@@ -187,12 +185,7 @@ fn network_files(directory: &Path, launch: &Launch) -> Result<Vec<Bind>, ShimErr
 
 /// Makes a mount point below the instance's directory for a file of the host, so that the
 /// container's root, who is nobody outside, need not be able to reach the original's directory.
-fn host_bind(
-    directory: &Path,
-    source: &Path,
-    name: &str,
-    target: &str,
-) -> Result<Bind, ShimError> {
+fn host_bind(directory: &Path, source: &Path, name: &str, target: &str) -> Result<Bind, ShimError> {
     let point = directory.join(name);
     File::create(&point).map_err(ShimError::io(format!("make {point:?}")))?;
     mount_copy(source, &point, None)?;

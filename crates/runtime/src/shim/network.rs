@@ -26,8 +26,8 @@ const NAME_TAKEN_LIMIT: Duration = Duration::from_secs(2);
 /// Moves the calling process into a new network namespace with an `eth0` that reaches the host.
 pub fn enter_new_network(launch: &Launch) -> Result<(), ShimError> {
     let host = Netlink::open().map_err(ShimError::io("open a netlink socket"))?;
-    let host_namespace =
-        File::open("/proc/self/ns/net").map_err(ShimError::io("open the host's network namespace"))?;
+    let host_namespace = File::open("/proc/self/ns/net")
+        .map_err(ShimError::io("open the host's network namespace"))?;
     unshare(CloneFlags::CLONE_NEWNET).map_err(ShimError::io("make a network namespace"))?;
     set_kernel_parameters();
 

@@ -50,7 +50,8 @@ async fn output_and_exit_code_arrive() {
 
 async fn input_is_forwarded_and_ends() {
     let machine = Machine::start().await;
-    let mut attached = machine.driver.start_attached(attached(&machine, "md5sum; echo end", None)).await.unwrap();
+    let mut attached =
+        machine.driver.start_attached(attached(&machine, "md5sum; echo end", None)).await.unwrap();
     let data = vec![b'x'; 3_000_000];
     attached.input.send(AttachedInput::Stdin(Bytes::from(data))).await.unwrap();
     attached.input.send(AttachedInput::StdinClosed).await.unwrap();
@@ -75,8 +76,10 @@ fn md5_of_x() -> String {
 async fn a_terminal_has_a_size() {
     let machine = Machine::start().await;
     let size = TerminalSize { rows: 33, columns: 99 };
-    let script = "tty; stty size; trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
-    let mut attached = machine.driver.start_attached(self::attached(&machine, script, Some(size))).await.unwrap();
+    let script =
+        "tty; stty size; trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut attached =
+        machine.driver.start_attached(self::attached(&machine, script, Some(size))).await.unwrap();
     let mut text = String::new();
     while !text.contains("ready") {
         match attached.output.recv().await.unwrap() {
@@ -92,7 +95,11 @@ async fn a_terminal_has_a_size() {
 
     // A shell with job control, ended by its input's end; Ctrl-C ends only what it runs.
     let size = TerminalSize { rows: 24, columns: 80 };
-    let mut shell = machine.driver.start_attached(self::attached(&machine, "exec sh -i", Some(size))).await.unwrap();
+    let mut shell = machine
+        .driver
+        .start_attached(self::attached(&machine, "exec sh -i", Some(size)))
+        .await
+        .unwrap();
     for text in ["sleep 1000\n", "\x03", "echo still $((40+2))\n"] {
         tokio::time::sleep(Duration::from_millis(200)).await;
         shell.input.send(AttachedInput::Stdin(Bytes::from(text))).await.unwrap();
@@ -118,7 +125,8 @@ async fn large_output_waits_for_its_reader() {
 async fn signals_reach_it() {
     let machine = Machine::start().await;
     let script = "trap 'echo got it; exit 2' USR1; echo ready; while :; do sleep 0.05; done";
-    let mut attached = machine.driver.start_attached(attached(&machine, script, None)).await.unwrap();
+    let mut attached =
+        machine.driver.start_attached(attached(&machine, script, None)).await.unwrap();
     assert!(matches!(attached.output.recv().await, Some(AttachedOutput::Stdout(_))));
     attached.input.send(AttachedInput::Signal(10)).await.unwrap();
     let (out, _, status) = collect(&mut attached).await;
@@ -162,7 +170,11 @@ async fn commands_not_found_are_said() {
         Ok(_) => panic!("it has started"),
     }
     // A program whose interpreter is missing is only found out by executing it.
-    let spec = attached(&machine, "printf '#!/no/interpreter\\n' > /tmp/x; chmod +x /tmp/x; /tmp/x; echo $?", None);
+    let spec = attached(
+        &machine,
+        "printf '#!/no/interpreter\\n' > /tmp/x; chmod +x /tmp/x; /tmp/x; echo $?",
+        None,
+    );
     let mut attached = machine.driver.start_attached(spec).await.unwrap();
     let (out, _, _) = collect(&mut attached).await;
     assert_eq!(out, "127\n");

@@ -10,7 +10,12 @@ pub struct Call {
     arguments: [i64; 3],
 }
 
-const fn call(name: &'static str, number: i64, arguments: [i64; 3], expected: &'static str) -> Call {
+const fn call(
+    name: &'static str,
+    number: i64,
+    arguments: [i64; 3],
+    expected: &'static str,
+) -> Call {
     Call { name, expected, number, arguments }
 }
 

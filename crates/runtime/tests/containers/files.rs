@@ -33,7 +33,10 @@ async fn mounts_map_owners() {
     spec.id = windlass_core::ids::InstanceId::random("web", 1);
     spec.mounts[0].writable = false;
     let (_, log) = machine.output_of(spec).await;
-    assert!(log.iter().filter(|line| line.contains("Read-only file system")).count() >= 2, "{log:?}");
+    assert!(
+        log.iter().filter(|line| line.contains("Read-only file system")).count() >= 2,
+        "{log:?}"
+    );
     machine.finish().await;
 }
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use windlass_core::driver::{Driver, DriverError};
 use windlass_core::ids::{AppId, Digest, InstanceId};
 use windlass_core::instance::{
-    ExitStatus, InstanceKind, InstanceLabels, InstanceSpec, InstanceState, ObservedInstance, Output,
-    Resources,
+    ExitStatus, InstanceKind, InstanceLabels, InstanceSpec, InstanceState, ObservedInstance,
+    Output, Resources,
 };
 use windlass_oci::{ImageConfig, ImageStore};
 use windlass_runtime::{EmbeddedDriver, RuntimeConfig};
@@ -68,7 +68,9 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
             .expect("a runtime");
         let result = std::panic::catch_unwind(|| {
             runtime.block_on(async {
-                tokio::time::timeout(Duration::from_secs(240), test()).await.expect("took too long");
+                tokio::time::timeout(Duration::from_secs(240), test())
+                    .await
+                    .expect("took too long");
             });
         });
         let word = if result.is_ok() { "ok" } else { "FAILED" };
@@ -92,7 +94,8 @@ pub struct Machine {
 
 impl Machine {
     pub async fn start() -> Self {
-        let directory = tempfile::Builder::new().prefix("windlass-rt").tempdir_in("/var/tmp").unwrap();
+        let directory =
+            tempfile::Builder::new().prefix("windlass-rt").tempdir_in("/var/tmp").unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         let images = ImageStore::open(&directory.path().join("images")).unwrap();
         let image = small_image(&images);
@@ -144,12 +147,15 @@ impl Machine {
     pub fn log(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.log_file()).unwrap_or_default();
         text.lines()
-            .map(|line| windlass_core::log_line::parse(line).expect("a log line").message.to_owned())
+            .map(|line| {
+                windlass_core::log_line::parse(line).expect("a log line").message.to_owned()
+            })
             .collect()
     }
 
     pub async fn wait_for_log(&self, part: &str) {
-        wait_for(&format!("{part:?} in the log"), || self.log().iter().any(|l| l.contains(part))).await;
+        wait_for(&format!("{part:?} in the log"), || self.log().iter().any(|l| l.contains(part)))
+            .await;
     }
 
     /// Starts an instance and waits for its end.
@@ -212,7 +218,9 @@ pub fn leftovers(config: &RuntimeConfig) -> Vec<String> {
         left.extend(device.starts_with(&format!("wl{name}")).then_some(device));
     }
     let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
-    left.extend(String::from_utf8_lossy(&tables.stdout).contains(name).then(|| "nft table".to_owned()));
+    left.extend(
+        String::from_utf8_lossy(&tables.stdout).contains(name).then(|| "nft table".to_owned()),
+    );
     for claim in std::fs::read_dir("/run/windlass/subnets").into_iter().flatten().flatten() {
         let owner = std::fs::read_to_string(claim.path()).unwrap_or_default();
         left.extend((owner == run).then(|| format!("{:?}", claim.path())));
@@ -264,7 +272,11 @@ fn small_image(images: &ImageStore) -> Digest {
     for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|a| *a != "busybox") {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
-    std::fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n").unwrap();
+    std::fs::write(
+        root.join("etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
+    )
+    .unwrap();
     std::fs::write(root.join("etc/notexecutable"), "x").unwrap();
     // This very program, to make system calls from inside: it is linked dynamically.
     let layer = images.commit_layer(&staging).unwrap();

@@ -16,7 +16,8 @@ async fn processes_have_no_privileges() {
     let script = "grep -E 'Cap(Eff|Bnd|Prm|Inh|Amb)|NoNewPrivs|Seccomp:' /proc/self/status";
     let (_, log) = machine.output_of(machine.script(script)).await;
     let none = "\t0000000000000000";
-    let expected = ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"].map(|c| format!("{c}{none}"));
+    let expected =
+        ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"].map(|c| format!("{c}{none}"));
     assert_eq!(log[..5], expected);
     assert_eq!(log[5..], ["NoNewPrivs:\t1", "Seccomp:\t2"]);
 
@@ -105,8 +106,10 @@ async fn system_calls_are_filtered() {
             .map(|(source, target)| Mount { source, target, writable: false, id_mapped: false })
             .collect();
         let (_, log) = machine.output_of(spec).await;
-        let expected: Vec<_> =
-            crate::calls::CALLS.iter().map(|call| format!("{}: {}", call.name, call.expected)).collect();
+        let expected: Vec<_> = crate::calls::CALLS
+            .iter()
+            .map(|call| format!("{}: {}", call.name, call.expected))
+            .collect();
         assert_eq!(log, expected, "user {user}");
     }
     machine.finish().await;

@@ -22,18 +22,19 @@ crate::tests![
 
 async fn output_goes_to_the_log() {
     let machine = Machine::start().await;
-    let spec = machine.script("echo out; echo err >&2; echo via-dev > /dev/stdout; printf 'no end'");
+    let spec =
+        machine.script("echo out; echo err >&2; echo via-dev > /dev/stdout; printf 'no end'");
     let (status, log) = machine.output_of(spec).await;
     assert_eq!((status.code, status.out_of_memory, &status.reason), (0, false, &None));
-    for line in ["out", "err", "via-dev", "no end"] {
-        assert!(log.iter().any(|l| l == line), "{line} is not in {log:?}");
-    }
+    assert_eq!(log, ["out", "err", "via-dev", "no end"], "in this order");
     machine.finish().await;
 }
 
 async fn exit_codes_and_signals() {
     let machine = Machine::start().await;
-    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
+    for (script, code) in
+        [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
+    {
         assert_eq!(machine.run(machine.script(script)).await.code, code, "{script}");
     }
     machine.finish().await;
@@ -109,7 +110,8 @@ async fn stopping_lets_programs_end() {
     assert_eq!((stopped.status.code, stopped.killed), (143, false));
     assert!(start.elapsed() < Duration::from_secs(5));
 
-    let graceful = machine.script("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done");
+    let graceful =
+        machine.script("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done");
     let id = graceful.id.clone();
     machine.driver.start(graceful).await.unwrap();
     machine.wait_for_log("ready").await;
@@ -137,7 +139,9 @@ async fn stopping_kills_what_ignores_it() {
 
 async fn orphans_are_reaped_and_end_with_the_program() {
     let machine = Machine::start().await;
-    let spec = machine.script("(sleep 0.1 & ) ; sleep 0.5; ps -o stat,args | grep -c '^Z'; (sleep 1000 &); exit 0");
+    let spec = machine.script(
+        "(sleep 0.1 & ) ; sleep 0.5; ps -o stat,args | grep -c '^Z'; (sleep 1000 &); exit 0",
+    );
     let (status, log) = machine.output_of(spec).await;
     assert_eq!((status.code, log.as_slice()), (0, &["0".to_owned()][..]));
     machine.finish().await;

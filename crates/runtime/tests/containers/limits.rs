@@ -22,7 +22,8 @@ async fn memory_is_limited() {
 
 async fn a_killed_child_is_noticed() {
     let machine = Machine::start().await;
-    let mut spec = machine.script("sh -c 'x=a; while :; do x=$x$x; done'; echo child ended with $?; exit 4");
+    let mut spec =
+        machine.script("sh -c 'x=a; while :; do x=$x$x; done'; echo child ended with $?; exit 4");
     spec.resources.memory_bytes = Some(48 << 20);
     let (status, log) = machine.output_of(spec).await;
     assert_eq!((status.code, status.out_of_memory), (4, true));
@@ -68,7 +69,9 @@ async fn a_fork_bomb_can_be_stopped() {
 
 async fn cpu_is_limited() {
     let machine = Machine::start().await;
-    let mut spec = machine.script("sleep 0.2; timeout 1 sh -c 'while :; do :; done'; cat /proc/self/stat >/dev/null; times");
+    let mut spec = machine.script(
+        "sleep 0.2; timeout 1 sh -c 'while :; do :; done'; cat /proc/self/stat >/dev/null; times",
+    );
     spec.resources.cpu_millis = Some(200);
     spec.resources.cpu_shares = Some(64);
     let (_, log) = machine.output_of(spec).await;

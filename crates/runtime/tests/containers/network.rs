@@ -15,7 +15,9 @@ crate::tests![
 ];
 
 fn server(machine: &Machine) -> InstanceSpec {
-    let mut spec = machine.script("mkdir /tmp/w; echo served > /tmp/w/index.html; echo up; exec httpd -f -p 80 -h /tmp/w");
+    let mut spec = machine.script(
+        "mkdir /tmp/w; echo served > /tmp/w/index.html; echo up; exec httpd -f -p 80 -h /tmp/w",
+    );
     spec.port = Some(80);
     spec
 }
@@ -48,7 +50,8 @@ async fn instances_do_not_reach_each_other() {
     let machine = Machine::start().await;
     let address = machine.driver.start(server(&machine)).await.unwrap().address.unwrap();
     assert!(get(address).await.contains("served"));
-    let script = format!("timeout 1 nc {} {} </dev/null; echo ended with $?", address.ip(), address.port());
+    let script =
+        format!("timeout 1 nc {} {} </dev/null; echo ended with $?", address.ip(), address.port());
     let (_, log) = machine.output_of(machine.script(&script)).await;
     assert!(log.iter().any(|l| l == "ended with 143"), "a dropped packet, not an answer: {log:?}");
     // Its own address works.

@@ -55,7 +55,8 @@ async fn a_killed_first_process_ends_its_instance() {
     let spec = machine.script("(sleep 1000 &); sleep 1000");
     let id = spec.id.clone();
     machine.driver.start(spec).await.unwrap();
-    let status: serde_json::Value = serde_json::from_str(&instance_file(&machine, &id, "status.json")).unwrap();
+    let status: serde_json::Value =
+        serde_json::from_str(&instance_file(&machine, &id, "status.json")).unwrap();
     let pid = status["running"]["pid"].as_i64().unwrap();
     kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
     let status = machine.exited(&id).await;

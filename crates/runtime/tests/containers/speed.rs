@@ -31,7 +31,10 @@ async fn starting_is_fast() {
         std::fs::read_to_string(lock).unwrap()
     };
     let memory = std::fs::read_to_string(format!("/proc/{shim}/smaps_rollup")).unwrap();
-    let memory: Vec<_> = memory.lines().filter(|l| l.starts_with("Pss:") || l.starts_with("Private_Dirty")).collect();
+    let memory: Vec<_> = memory
+        .lines()
+        .filter(|l| l.starts_with("Pss:") || l.starts_with("Private_Dirty"))
+        .collect();
     first_output.sort();
     ended.sort();
     println!(
