@@ -11,3 +11,4 @@ mod git_over_ssh;
 mod lists;
 mod routes;
 mod support;
+mod zz_cli;

@@ -85,8 +85,40 @@ impl Platform {
     /// current one too, as on Heroku: clients take the second of the list.
     #[must_use]
     pub fn is_rollback_target(&self, release: &Release) -> bool {
-        let stored = release.image.as_ref().is_some_and(|image| self.images().resolve(image).is_ok());
+        let stored =
+            release.image.as_ref().is_some_and(|image| self.images().resolve(image).is_ok());
         release.status == ReleaseStatus::Succeeded && stored
+    }
+
+    /// Makes a release of an image that is in the store, with the current config vars, and returns
+    /// once it is current.
+    pub async fn release_image(
+        &self,
+        user: &User,
+        app: &App,
+        image: Digest,
+        processes: BTreeMap<ProcessType, String>,
+        description: &str,
+    ) -> Result<Release> {
+        if self.images().resolve(&image).is_err() {
+            return Err(PlatformError::Invalid(format!(
+                "There is no image {image} on this server."
+            )));
+        }
+        let new = NewRelease {
+            app: app.id,
+            description: description.to_owned(),
+            user: user.id,
+            build: None,
+            image: Some(image),
+            config_vars: self.config_vars(app)?,
+            processes,
+            commit: None,
+        };
+        Ok(self
+            .release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false })
+            .await?
+            .release)
     }
 
     /// Makes a new release of an old one's image and config vars.

@@ -129,7 +129,9 @@ pub(super) async fn kill_and_forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
         Ok(_) => forget(driver, id).await,
         // It was never started.
         Err(DriverError::NoSuchInstance(_)) => {}
-        Err(error) => tracing::warn!(instance = %id, %error, "an instance that was given up could not be stopped"),
+        Err(error) => {
+            tracing::warn!(instance = %id, %error, "an instance that was given up could not be stopped")
+        }
     }
 }
 

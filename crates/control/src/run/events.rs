@@ -4,7 +4,7 @@ use super::app_task::{AppTask, Event};
 use super::effects::kill_and_forget;
 use super::operations::Selection;
 use crate::platform::now_ms;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use windlass_core::ids::InstanceId;
 use windlass_core::instance::ExitStatus;
 use windlass_core::limits;

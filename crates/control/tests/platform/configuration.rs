@@ -58,7 +58,9 @@ fn a_crashed_app_takes_any_change_until_one_mends_it() {
         test.wait_for_instances(&app, &["web.1"]);
         let id = test.driver.running()[0].spec.id.clone();
         assert!(test.driver.crash(&id, 1));
-        test.wait_until("the crash to be noticed", |test| test.driver.running().iter().all(|i| i.spec.id != id));
+        test.wait_until("the crash to be noticed", |test| {
+            test.driver.running().iter().all(|i| i.spec.id != id)
+        });
     }
     test.wait_until("the route to say so", |test| {
         test.router.availability(app.id) == Some(Availability::Crashed)

@@ -14,13 +14,16 @@ fn the_first_crash_is_mended_at_once_the_second_waits() {
         let id = test.driver.running()[0].spec.id.clone();
         assert!(test.driver.crash(&id, 7));
         test.wait_until("the next state", |test| {
-            test.driver.counts().started == expected && test.driver.running().iter().all(|i| i.spec.id != id)
+            test.driver.counts().started == expected
+                && test.driver.running().iter().all(|i| i.spec.id != id)
         });
     };
     crash(2);
     test.wait_for_instances(&app, &["web.1"]);
     crash(2);
-    test.wait_until("crashed", |test| test.router.availability(app.id) == Some(Availability::Crashed));
+    test.wait_until("crashed", |test| {
+        test.router.availability(app.id) == Some(Availability::Crashed)
+    });
     let views = test.instances(&app);
     assert_eq!((views.len(), views[0].state), (1, InstanceDisplayState::Crashed));
     let log = super::one_offs::log(&test, &app);
@@ -57,6 +60,8 @@ fn the_ends_of_many_are_all_seen() {
     for instance in test.driver.running() {
         assert!(test.driver.crash(&instance.spec.id, 1));
     }
-    test.wait_until("forty again", |test| test.up(&app).len() == 40 && test.driver.running().len() == 40);
+    test.wait_until("forty again", |test| {
+        test.up(&app).len() == 40 && test.driver.running().len() == 40
+    });
     assert_eq!(test.driver.counts().started, 80);
 }

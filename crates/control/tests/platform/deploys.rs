@@ -32,7 +32,10 @@ fn a_deploy_swaps_and_drains_before_it_stops() {
     let _ = test.deploy(&app, &[("web", "slow 50")]).unwrap();
 
     let targets = test.router.route(app.id).unwrap().targets;
-    assert!(targets.iter().all(|target| target.instance != old), "the new one takes requests: {targets:?}");
+    assert!(
+        targets.iter().all(|target| target.instance != old),
+        "the new one takes requests: {targets:?}"
+    );
     test.wait_for_instances(&app, &["web.1"]);
     assert_eq!(test.router.drained(), [old]);
     assert_eq!(test.driver.counts().forgotten, 1, "nothing is left of the old one");

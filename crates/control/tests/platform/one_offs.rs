@@ -24,14 +24,20 @@ pub fn log(test: &TestPlatform, app: &App) -> String {
 }
 
 fn request(command: &str, attach: bool) -> OneOffRequest {
-    OneOffRequest { command: command.to_owned(), attach, environment: BTreeMap::new(), terminal: None }
+    OneOffRequest {
+        command: command.to_owned(),
+        attach,
+        environment: BTreeMap::new(),
+        terminal: None,
+    }
 }
 
 #[test]
 fn nothing_runs_before_a_deploy() {
     let test = TestPlatform::open();
     let app = test.create_app("empty");
-    let refused = test.block_on(test.platform().run_one_off(&test.user, &app, request("serve", false)));
+    let refused =
+        test.block_on(test.platform().run_one_off(&test.user, &app, request("serve", false)));
     assert!(matches!(refused, Err(PlatformError::Invalid(_))));
 }
 
@@ -41,7 +47,8 @@ fn a_detached_one_runs_beside_the_formation_until_it_is_stopped() {
     let app = test.create_app("detached");
     let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
     let platform = test.platform();
-    let one = test.block_on(platform.run_one_off(&test.user, &app, request("serve", false))).unwrap();
+    let one =
+        test.block_on(platform.run_one_off(&test.user, &app, request("serve", false))).unwrap();
     assert!(one.attach_secret.is_none());
     assert!(one.view.name.starts_with("run."), "{}", one.view.name);
     assert_eq!(test.up(&app), ["web.1".to_owned(), one.view.name.clone()]);
@@ -49,7 +56,8 @@ fn a_detached_one_runs_beside_the_formation_until_it_is_stopped() {
     test.block_on(platform.stop_instance(&test.user, &app, which)).unwrap();
     test.wait_for_instances(&app, &["web.1"]);
     test.wait_until("the log", |test| {
-        log(test, &app).contains(&format!("heroku[{}]: Process exited with status 143", one.view.name))
+        log(test, &app)
+            .contains(&format!("heroku[{}]: Process exited with status 143", one.view.name))
     });
 }
 
@@ -59,7 +67,8 @@ fn an_attached_one_starts_when_its_client_comes_and_only_once() {
     let app = test.create_app("attached");
     let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
     let platform = test.platform();
-    let one = test.block_on(platform.run_one_off(&test.user, &app, request("serve", true))).unwrap();
+    let one =
+        test.block_on(platform.run_one_off(&test.user, &app, request("serve", true))).unwrap();
     assert_eq!(test.driver.running().len(), 1, "not started yet");
     let secret = one.attach_secret.unwrap();
     test.block_on(async {

@@ -25,7 +25,9 @@ fn scaling_up_and_down_keeps_the_first_ones() {
 
     scale(&test, &app, "web", 3);
     test.wait_for_instances(&app, &["web.1", "web.2", "web.3"]);
-    test.wait_until("three targets", |test| test.router.targets(app.id) == ["web.1", "web.2", "web.3"]);
+    test.wait_until("three targets", |test| {
+        test.router.targets(app.id) == ["web.1", "web.2", "web.3"]
+    });
     scale(&test, &app, "web", 1);
     test.wait_for_instances(&app, &["web.1"]);
 

@@ -59,7 +59,9 @@ impl History {
             3 => self.rollback(which),
             4 if model.deployed => self.scale(which),
             5 => {
-                self.test.block_on(self.test.platform().restart(&self.test.user, &app, Selection::All)).unwrap();
+                self.test
+                    .block_on(self.test.platform().restart(&self.test.user, &app, Selection::All))
+                    .unwrap();
             }
             6 => self.crash_one(which),
             7 => self.cut_off_deploy(which),
@@ -84,14 +86,21 @@ impl History {
     fn rollback(&mut self, which: usize) {
         let app = self.test.app(&self.apps[which].app);
         let version = self.random.u32(1..=app.current_release.max(1));
-        let _ = self.test.block_on(self.test.platform().rollback(&self.test.user, &app, &version.to_string()));
+        let _ = self.test.block_on(self.test.platform().rollback(
+            &self.test.user,
+            &app,
+            &version.to_string(),
+        ));
     }
 
     fn scale(&mut self, which: usize) {
         let count = self.random.u32(..4);
         self.apps[which].web = count;
         let app = self.apps[which].app.clone();
-        self.test.router.must_stay_served(app.id, self.apps[which].is_served() && !self.test.up(&app).is_empty());
+        self.test.router.must_stay_served(
+            app.id,
+            self.apps[which].is_served() && !self.test.up(&app).is_empty(),
+        );
         scale(&self.test, &app, "web", count);
     }
 
@@ -137,7 +146,8 @@ impl History {
             let crashed = views.iter().filter(|view| view.state.as_str() == "crashed").count();
             let up = views.iter().filter(|view| view.state.as_str() == "up").count();
             let running = test.driver.running();
-            let running = running.iter().filter(|instance| instance.spec.labels.app == app.id).count();
+            let running =
+                running.iter().filter(|instance| instance.spec.labels.app == app.id).count();
             (views.len(), up + crashed, running) == (wanted, wanted, up)
                 && test.router.targets(app.id).len() == up
         });
@@ -157,7 +167,10 @@ impl History {
         for model in &self.apps {
             let current = self.test.app(&model.app).current_release;
             let mine = running.iter().filter(|i| i.spec.labels.app == model.app.id);
-            assert!(mine.clone().all(|i| i.spec.labels.release == Some(current)), "an old release runs");
+            assert!(
+                mine.clone().all(|i| i.spec.labels.release == Some(current)),
+                "an old release runs"
+            );
             let mut indices: Vec<u32> = mine.map(|i| i.spec.labels.index).collect();
             indices.sort_unstable();
             indices.dedup();
@@ -177,7 +190,8 @@ fn play(seed: u64) {
 
 #[test]
 fn random_histories_end_well() {
-    let seeds = std::env::var("WINDLASS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    let seeds =
+        std::env::var("WINDLASS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
     let only: Option<u64> = std::env::var("WINDLASS_SEED").ok().and_then(|text| text.parse().ok());
     if let Some(seed) = only {
         return play(seed);

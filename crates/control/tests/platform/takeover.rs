@@ -88,7 +88,8 @@ fn formations_config_and_routes_survive() {
     let (app, blank) = (test.create_app("kept"), test.create_app("blank"));
     test.set(&app, "COLOUR", "green").unwrap();
     let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
-    let _ = test.block_on(test.platform().add_domain(&test.user, &app, "kept.example.com")).unwrap();
+    let _ =
+        test.block_on(test.platform().add_domain(&test.user, &app, "kept.example.com")).unwrap();
     let route = test.router.route(app.id);
     test.crash_and_open();
     assert_eq!(test.router.route(app.id), route);
@@ -107,7 +108,9 @@ fn instances_of_apps_that_are_gone_are_stopped() {
     let id = windlass_core::ids::InstanceId::random("web", 1);
     let driver = test.driver.clone();
     let left = windlass_core::instance::InstanceSpec { id, ..spec };
-    let _ = test.block_on(async { windlass_core::driver::Driver::start(&*driver, left).await }).unwrap();
+    let _ = test
+        .block_on(async { windlass_core::driver::Driver::start(&*driver, left).await })
+        .unwrap();
     test.crash_and_open();
     test.wait_until("no instance", |test| test.driver.running().is_empty());
 }
