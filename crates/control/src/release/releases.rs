@@ -6,7 +6,7 @@ use crate::run::{Deploy, Deployed, Message};
 use crate::{Platform, PlatformError, Result};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
-use windlass_core::ids::{AppId, Digest, ReleaseId};
+use windlass_core::ids::{AppId, ReleaseId};
 use windlass_core::names::ProcessType;
 use windlass_core::release::formation_for;
 
