@@ -90,37 +90,6 @@ impl Platform {
         release.status == ReleaseStatus::Succeeded && stored
     }
 
-    /// Makes a release of an image that is in the store, with the current config vars, and returns
-    /// once it is current.
-    pub async fn release_image(
-        &self,
-        user: &User,
-        app: &App,
-        image: Digest,
-        processes: BTreeMap<ProcessType, String>,
-        description: &str,
-    ) -> Result<Release> {
-        if self.images().resolve(&image).is_err() {
-            return Err(PlatformError::Invalid(format!(
-                "There is no image {image} on this server."
-            )));
-        }
-        let new = NewRelease {
-            app: app.id,
-            description: description.to_owned(),
-            user: user.id,
-            build: None,
-            image: Some(image),
-            config_vars: self.config_vars(app)?,
-            processes,
-            commit: None,
-        };
-        Ok(self
-            .release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false })
-            .await?
-            .release)
-    }
-
     /// Makes a new release of an old one's image and config vars.
     pub async fn rollback(&self, user: &User, app: &App, version_or_id: &str) -> Result<Release> {
         let target = self.release(app, version_or_id)?;
