@@ -6,6 +6,7 @@ use crate::route::Routes;
 use crate::run::Apps;
 use crate::settings::Settings;
 use crate::{PlatformError, Result};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -169,10 +170,21 @@ impl Platform {
 
 fn prepare_directories(settings: &Settings) -> Result<()> {
     let data = &settings.data_directory;
-    for name in ["repositories", "caches", "builds", "logs", "hooks"] {
+    for name in ["repositories", "builds", "logs"] {
+        make_directory(&data.join(name))?;
+        close_to_others(&data.join(name))?;
+    }
+    for name in ["caches", "hooks"] {
         make_directory(&data.join(name))?;
     }
     make_directory(&settings.run_directory)
+}
+
+/// What apps log and push is nobody else's on this machine.
+fn close_to_others(directory: &Path) -> Result<()> {
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(|source| {
+        PlatformError::internal("a directory could not be closed to others", source)
+    })
 }
 
 pub(crate) fn make_directory(path: &Path) -> Result<()> {

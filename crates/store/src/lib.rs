@@ -20,6 +20,7 @@ pub use seal::SealingKey;
 pub use users::{Key, Token, User};
 
 use rusqlite::Connection;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,7 +55,13 @@ impl Store {
     /// Opens or makes the database `windlass.db` and the key file `secret.key` below `directory`.
     pub fn open(directory: &Path) -> Result<Self> {
         let key = SealingKey::load_or_create(&directory.join("secret.key"))?;
-        let mut connection = Connection::open(directory.join("windlass.db"))?;
+        let file = directory.join("windlass.db");
+        let mut connection = Connection::open(&file)?;
+        // SQLite gives the same mode to the files it makes beside it.
+        let closed = std::fs::Permissions::from_mode(0o600);
+        let failed =
+            |source| StoreError::Io { action: "close to others", path: file.clone(), source };
+        std::fs::set_permissions(&file, closed).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // An acknowledged change must survive a power cut, not only a crash.
         connection.pragma_update(None, "synchronous", "FULL")?;

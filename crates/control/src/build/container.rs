@@ -62,7 +62,13 @@ impl Platform {
         config_vars: &BTreeMap<String, String>,
     ) -> Result<BuildDirectories> {
         let failed = io("the directories of a build could not be made");
-        let root = self.settings().run_directory.join("builds").join(id.to_string());
+        // Others on this machine may pass through the run directory, but cannot look around here,
+        // and the build's own directory has a name that cannot be guessed.
+        let builds = self.settings().run_directory.join("builds");
+        std::fs::create_dir_all(&builds).map_err(&failed)?;
+        std::fs::set_permissions(&builds, std::fs::Permissions::from_mode(0o711))
+            .map_err(&failed)?;
+        let root = builds.join(id.to_string());
         let (environment, results) = (root.join("env"), root.join("out"));
         let directories = BuildDirectories { environment, results, root };
         for directory in [&directories.environment, &directories.results] {
@@ -71,8 +77,7 @@ impl Platform {
         for (name, value) in config_vars {
             std::fs::write(directories.environment.join(name), value).map_err(&failed)?;
         }
-        // Writable for the build's user, whatever number that is outside; nobody else gets here,
-        // for the run directory is closed to them.
+        // Writable for the build's user, whatever number that is outside.
         let open = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(&directories.results, open).map_err(&failed)?;
         Ok(directories)
