@@ -79,25 +79,39 @@ impl Hierarchies {
     }
 
     /// Takes the calling process out of the service manager's group, so that stopping the server
-    /// as a service does not kill it. Version 2 only; best effort.
+    /// as a service does not kill it. Best effort.
     pub fn leave_service(&self, parent: &str) {
-        if let Self::V2(root) = self {
-            let procs = root.join(parent).join("shims/cgroup.procs");
-            let _ = std::fs::write(procs, std::process::id().to_string());
+        let groups = match self {
+            Self::V1(_) => service_trees(parent),
+            Self::V2(root) => vec![root.join(parent).join("shims")],
+        };
+        for group in groups {
+            let _ = make_directory(&group);
+            let _ = std::fs::write(group.join("cgroup.procs"), std::process::id().to_string());
         }
     }
 
     /// Removes the parent group, whose members must be gone.
     pub fn remove_parent(&self, parent: &str) {
-        for directory in self.directories(parent) {
-            for child in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+        let mut groups = self.directories(parent);
+        if let Self::V1(_) = self {
+            groups.extend(service_trees(parent));
+        }
+        for group in groups {
+            for child in std::fs::read_dir(&group).into_iter().flatten().flatten() {
                 if child.path().is_dir() {
                     remove_group(&child.path());
                 }
             }
-            remove_group(&directory);
+            remove_group(&group);
         }
     }
+}
+
+/// Returns the groups at `path` of the trees by which systemd follows services beside version 1.
+fn service_trees(path: &str) -> Vec<PathBuf> {
+    let trees = ["systemd", "unified"].map(|name| Path::new(ROOT).join(name));
+    trees.into_iter().filter(|tree| tree.exists()).map(|tree| tree.join(path)).collect()
 }
 
 fn no_controllers(missing: &[&str]) -> io::Error {

@@ -11,4 +11,3 @@ mod git_over_ssh;
 mod lists;
 mod routes;
 mod support;
-mod zz_cli;

@@ -63,7 +63,7 @@ impl AppTask {
             .instances
             .values()
             .filter(|t| t.live.phase != Phase::Retiring && t.live.release == current)
-            .map(|tracked| tracked_view(tracked))
+            .map(tracked_view)
             .collect();
         let crashed = self.crashes.iter().filter(|(slot, crash)| {
             crash.release == current

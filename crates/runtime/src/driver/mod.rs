@@ -5,6 +5,7 @@ mod firewall;
 mod instances;
 mod launcher;
 mod recover;
+mod setup;
 mod subnet;
 mod users;
 
@@ -65,14 +66,11 @@ impl EmbeddedDriver {
         if !nix::unistd::geteuid().is_root() {
             return Err(RuntimeError::NotRoot);
         }
-        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if config.name.len() != 6 || !config.name.bytes().all(hexadecimal) {
-            return Err(RuntimeError::InvalidName(config.name));
-        }
+        setup::check_name(&config.name)?;
         let mut config = config;
         config.resolv_conf = config.resolv_conf.or_else(host_resolv_conf);
-        config.ca_bundle = config.ca_bundle.or_else(host_ca_bundle);
-        make_directories(&config)?;
+        config.ca_bundle = config.ca_bundle.or_else(setup::host_ca_bundle);
+        setup::make_directories(&config)?;
 
         let groups = Path::new("/sys/fs/cgroup");
         let hierarchies = Hierarchies::detect().map_err(RuntimeError::io("use", groups))?;
@@ -112,6 +110,7 @@ impl EmbeddedDriver {
     pub async fn shutdown_everything(&self) {
         let instances = self.instances.all();
         for instance in &instances {
+            let _ = tokio::time::timeout(KILL_LIMIT, instance.started()).await;
             let cgroup = self.cgroup(&instance.spec.id);
             let _ = tokio::task::spawn_blocking(move || cgroup.kill_all(KILL_LIMIT)).await;
         }
@@ -167,7 +166,7 @@ impl EmbeddedDriver {
     fn prepare(&self, spec: InstanceSpec) -> Result<Launch, DriverError> {
         let id = spec.id.clone();
         let refuse = |reason: String| DriverError::Start { id: id.clone(), reason };
-        check_spec(&spec).map_err(refuse)?;
+        setup::check_spec(&spec).map_err(refuse)?;
         let image = self.config.images.resolve(&spec.image).map_err(|error| match error {
             OciError::NoSuchImage(image) => DriverError::NoSuchImage(image),
             error => refuse(error.to_string()),
@@ -239,7 +238,7 @@ impl EmbeddedDriver {
         let directory = self.directory(id);
         let spawn = || {
             fs::create_dir(&directory)?;
-            fs::set_permissions(&directory, Permissions::from_mode(0o711))?;
+            fs::set_permissions(&directory, Permissions::from_mode(setup::SEARCHABLE))?;
             write_json(&directory.join(LAUNCH_FILE), launch)?;
             self.program.spawn(&directory)
         };
@@ -367,11 +366,6 @@ fn seccomp_program(config: &RuntimeConfig) -> PathBuf {
     config.run_directory.join("seccomp.bpf")
 }
 
-fn host_ca_bundle() -> Option<PathBuf> {
-    let bundle = PathBuf::from("/etc/ssl/certs/ca-certificates.crt");
-    bundle.exists().then_some(bundle)
-}
-
 fn remove_directory(path: &Path) {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -379,53 +373,4 @@ fn remove_directory(path: &Path) {
         }
         _ => {}
     }
-}
-
-/// Makes the directories. A container's root must be able to reach its mount points, so all
-/// above them must be searchable; the files in them are for root only.
-fn make_directories(config: &RuntimeConfig) -> Result<(), RuntimeError> {
-    let (run, writable) = (&config.run_directory, config.work_directory.join("writable"));
-    for directory in [&run.join("instances"), &writable] {
-        fs::create_dir_all(directory).map_err(RuntimeError::io("make", directory))?;
-    }
-    for directory in [run, &run.join("instances")] {
-        fs::set_permissions(directory, Permissions::from_mode(0o711))
-            .map_err(RuntimeError::io("set the mode of", directory))?;
-    }
-    fs::set_permissions(&writable, Permissions::from_mode(0o700))
-        .map_err(RuntimeError::io("set the mode of", &writable))?;
-    let run = fs::canonicalize(run).map_err(RuntimeError::io("find", run))?;
-    let searchable =
-        |path: &Path| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o001 != 0);
-    match run.ancestors().find(|path| !searchable(path)) {
-        Some(path) => Err(RuntimeError::NotSearchable(path.to_owned())),
-        None => Ok(()),
-    }
-}
-
-/// Refuses what no container could be made of.
-fn check_spec(spec: &InstanceSpec) -> Result<(), String> {
-    let id = spec.id.as_str();
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if id.is_empty() || id.len() > 63 || !id.bytes().all(plain) {
-        return Err(format!("{id:?} is not an instance identifier"));
-    }
-    if spec.command.first().is_none_or(String::is_empty) {
-        return Err("it has no command".to_owned());
-    }
-    if spec.command.iter().any(|argument| argument.contains('\0')) {
-        return Err("an argument of its command contains a zero byte".to_owned());
-    }
-    for (name, value) in &spec.environment {
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            return Err(format!("its environment variable {name:?} is not valid"));
-        }
-    }
-    if !spec.working_directory.starts_with('/') {
-        return Err(format!("its working directory {:?} is not absolute", spec.working_directory));
-    }
-    if spec.user >= 65_536 {
-        return Err(format!("its user {} is above 65535", spec.user));
-    }
-    Ok(())
 }

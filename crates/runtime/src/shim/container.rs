@@ -237,19 +237,23 @@ fn environment(launch: &Launch) -> Vec<String> {
     variables.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
     if launch.spec.labels.kind == InstanceKind::Build && launch.ca_bundle.is_some() {
         for name in CA_VARIABLES {
-            variables
-                .entry(name.to_owned())
-                .or_insert_with(|| "/etc/ssl/certs/ca-certificates.crt".to_owned());
+            let path = mounts::ca_bundle_path(launch.spec.user);
+            variables.entry(name.to_owned()).or_insert_with(|| path.to_owned());
         }
     }
     variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-fn open_files_limit() -> Value {
+/// Returns limits that are never above the host's: raising one needs a privilege that nested
+/// hosts lack. No core files: they would fill the disk.
+fn process_limits() -> Value {
     use nix::sys::resource::{Resource, getrlimit};
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
-    let limit = OPEN_FILES.min(hard);
-    json!({"type": "RLIMIT_NOFILE", "soft": limit, "hard": limit})
+    let files = OPEN_FILES.min(hard);
+    json!([
+        {"type": "RLIMIT_NOFILE", "soft": files, "hard": files},
+        {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+    ])
 }
 
 fn system_mounts() -> Vec<Value> {
@@ -299,7 +303,7 @@ fn configuration(launch: &Launch, cgroup: &Cgroup, prepared: &Prepared) -> Value
                 "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
             },
             "noNewPrivileges": true,
-            "rlimits": [open_files_limit()],
+            "rlimits": process_limits(),
         },
         "linux": {
             "namespaces": namespaces,

@@ -3,7 +3,7 @@
 use crate::launch::now;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use windlass_core::log_line::{MAXIMUM_MESSAGE, format_into};
@@ -166,7 +166,8 @@ impl LogWriter {
             if let Some(directory) = self.path.parent() {
                 std::fs::create_dir_all(directory)?;
             }
-            self.file = Some(OpenOptions::new().append(true).create(true).open(&self.path)?);
+            self.file =
+                Some(OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?);
         }
         self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }

@@ -12,6 +12,8 @@ mod mounts;
 mod network;
 mod output;
 
+pub use mounts::USERS;
+
 use crate::cgroup::Cgroup;
 use crate::frame::{self, Kind};
 use crate::launch::{self, Launch, Report, Status};
@@ -83,6 +85,8 @@ fn take_standard_files() -> io::Result<Inherited> {
 fn run(directory: &Path) -> Result<(), ShimError> {
     let _ = nix::unistd::setsid();
     sys::ignore_termination_signals();
+    // The server's may be stricter; programs in containers expect the usual one.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let inherited = take_standard_files().map_err(ShimError::io("take over the driver's files"))?;
     let action = format!("enter {}", directory.display());
     nix::unistd::chdir(directory).map_err(ShimError::io(action))?;

@@ -18,6 +18,14 @@ pub const USERS: u32 = 65_536;
 
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// A second place for the bundle in the containers of root.
+const CA_BUNDLE_FOR_ROOT: &str = "/run/windlass/ca-certificates.crt";
+
+/// Returns where a container with `user` finds a CA bundle that does not change.
+pub fn ca_bundle_path(user: u32) -> &'static str {
+    if user == 0 { CA_BUNDLE_FOR_ROOT } else { CA_BUNDLE }
+}
+
 /// A file or directory to bind into the container.
 pub struct Bind {
     pub source: PathBuf,
@@ -46,12 +54,12 @@ pub fn prepare(directory: &Path, launch: &Launch) -> Result<Prepared, ShimError>
     binds.extend(network_files(directory, launch)?);
     if let Some(bundle) = &launch.ca_bundle {
         if launch.spec.user == 0 {
-            // Root inside may want to update its certificates, which replaces the file; a bound
-            // file cannot be replaced.
+            // Root inside may update its certificates, which replaces the file; a file that is
+            // bound cannot be replaced.
             copy_into_root(bundle, Path::new("root"), Path::new(CA_BUNDLE));
-        } else {
-            binds.push(host_bind(directory, bundle, "ca-certificates.crt", CA_BUNDLE)?);
         }
+        let target = ca_bundle_path(launch.spec.user);
+        binds.push(host_bind(directory, bundle, "ca-certificates.crt", target)?);
     }
     for (number, mount) in launch.spec.mounts.iter().enumerate() {
         binds.push(volume(directory, number, mount, &users)?);

@@ -88,6 +88,9 @@ async fn host_files_are_not_seen() {
     assert!(text.contains("No such file or directory"), "{text}");
     assert!(!text.contains("vda") && !text.contains("sda"), "{text}");
     assert!(text.contains("eth0") && !text.contains("wl"), "{text}");
+
+    let (_, log) = machine.output_of(machine.script("ls /proc/$$/fd; umask; ulimit -c")).await;
+    assert_eq!(log, ["0", "1", "2", "0022", "0"], "no file but the standard ones is inherited");
     machine.finish().await;
 }
 

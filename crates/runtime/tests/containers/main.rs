@@ -7,6 +7,7 @@
 
 mod attached;
 mod calls;
+mod debian;
 mod files;
 mod harness;
 mod isolation;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     tests.extend(network::tests());
     tests.extend(attached::tests());
     tests.extend(recovery::tests());
+    tests.extend(debian::tests());
     tests.extend(speed::tests());
     harness::run(tests)
 }

@@ -37,7 +37,9 @@ async fn get(address: SocketAddr) -> String {
 
 async fn the_host_reaches_instances() {
     let machine = Machine::start().await;
-    let (one, two) = (server(&machine), server(&machine));
+    let (one, mut two) = (server(&machine), server(&machine));
+    // As programs do that listen on "any" address of both families.
+    two.command[2] = two.command[2].replace("-p 80", "-p [::]:80");
     let one = machine.driver.start(one).await.unwrap().address.unwrap();
     let two = machine.driver.start(two).await.unwrap().address.unwrap();
     assert_ne!(one, two);
