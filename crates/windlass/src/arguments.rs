@@ -37,6 +37,9 @@ pub enum Role {
     /// Print the reference of all settings
     #[command(name = "config:reference", hide = true)]
     ConfigReference,
+    /// Print the name of every command
+    #[command(hide = true)]
+    Commands,
     /// Run the router (the server starts it)
     #[command(hide = true)]
     Router(RouterArguments),
@@ -70,8 +73,8 @@ pub struct DemoArguments {
     /// Stop and clean up when the tour is over, instead of waiting for Ctrl-C
     #[arg(long)]
     pub exit: bool,
-    /// Requests of the load during the second push
-    #[arg(long, default_value_t = 3_000)]
+    /// How many requests the load makes at least, from 2000: fewer would prove little
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(2_000..))]
     pub requests: u64,
     /// Do not ask before installing packages
     #[arg(long, short)]
@@ -151,5 +154,22 @@ impl clap::Args for ServerArguments {
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_page_of_commands_is_complete() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/cli.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for command in Arguments::command().get_subcommands().filter(|c| !c.is_hide_set()) {
+            let row = |end| page.contains(&format!("| `windlass {}{end}", command.get_name()));
+            let name = command.get_name();
+            assert!(row("`") || row(" "), "`windlass {name}` is not in docs/reference/cli.md");
+        }
     }
 }

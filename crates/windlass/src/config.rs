@@ -255,6 +255,28 @@ mod tests {
     }
 
     #[test]
+    fn the_example_file_has_every_setting_at_its_default() {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/windlass.toml");
+        let example = std::fs::read_to_string(example).unwrap();
+        let uncommented: Vec<&str> = example
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+            .collect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("windlass.toml");
+        std::fs::write(&path, uncommented.join("\n")).unwrap();
+        // In the example, the one table among the settings is in use rather than at its default.
+        let mut written = read_file(Some(&path)).unwrap();
+        written.retain(|(_, name, _)| !name.ends_with("npm_config_registry"));
+        for key in KEYS.iter().filter(|key| key.name != "build.environment") {
+            let found = written.iter().find(|(_, name, _)| name == key.name);
+            let value = found.map(|(_, _, value)| value.as_str());
+            assert_eq!(value, Some(key.default), "{} in packaging/windlass.toml", key.name);
+        }
+        assert_eq!(written.len(), KEYS.len() - 1, "packaging/windlass.toml has other settings");
+    }
+
+    #[test]
     fn the_reference_is_up_to_date() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/configuration.md");
         let written = std::fs::read_to_string(page).unwrap_or_default();

@@ -37,6 +37,14 @@ fn main() -> ExitCode {
     let known = windlass_cli::command_names(&Arguments::command());
     let arguments = Arguments::parse_from(windlass_cli::normalise_arguments(arguments, &known));
     match arguments.role {
+        Role::Commands => {
+            // The first two are not clap's subcommands of ours.
+            ["help", "shim"]
+                .into_iter()
+                .chain(known.iter().map(String::as_str))
+                .for_each(|name| println!("{name}"));
+            ExitCode::SUCCESS
+        }
         Role::Client(command) => windlass_cli::run(command, Arguments::command),
         Role::Server(arguments) => server::main(&arguments),
         Role::Teardown(arguments) => server::teardown_main(&arguments),

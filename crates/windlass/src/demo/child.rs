@@ -59,10 +59,10 @@ pub fn run(
             return Err(DemoError::Failed(format!("{what}: not within {} s", limit.as_secs())));
         }
     }
-    let status = child.0.wait().map_err(|source| DemoError::Io {
-        what: format!("cannot wait for {what}"),
-        source,
-    })?;
+    let status = child
+        .0
+        .wait()
+        .map_err(|source| DemoError::Io { what: format!("cannot wait for {what}"), source })?;
     if status.success() {
         return Ok(());
     }

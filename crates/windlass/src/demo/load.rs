@@ -115,7 +115,9 @@ impl Worker {
         let answer = if self.keeps {
             let mut connection = match self.kept.take() {
                 Some(connection) => connection,
-                None => Connection::open(self.address).map_err(|error| format!("connect: {error}"))?,
+                None => {
+                    Connection::open(self.address).map_err(|error| format!("connect: {error}"))?
+                }
             };
             let answer = connection.get(&self.host, "/", "");
             if answer.as_ref().is_ok_and(|answer| answer.keeps_alive) {
@@ -186,7 +188,11 @@ mod tests {
 
     #[test]
     fn whatever_else_comes_back_is_lost() {
-        for answer in ["", "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"] {
+        for answer in [
+            "",
+            "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx",
+        ] {
             let tally = tally_of(answer);
             assert_eq!(tally.answered(), 0, "{answer:?}");
             assert!(tally.lost() >= 30, "{tally:?}");

@@ -1,0 +1,158 @@
+//! `cargo xtask test`: everything that CI runs, on a bare machine too.
+
+use crate::run::{Outcome, is_installed, shown};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Programs that the tests use, and the Debian packages that bring them.
+const NEEDED: &[(&str, &str)] = &[
+    ("git", "git"),
+    ("nft", "nftables"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("python3", "python3"),
+    ("curl", "curl"),
+    ("ssh", "openssh-client"),
+    ("busybox", "busybox-static"),
+];
+
+/// Where the stack of the tests is built, unless `WINDLASS_TEST_STACK` says otherwise.
+const STACK: &str = "/var/lib/windlass";
+
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+pub fn main() -> ExitCode {
+    let begun = Instant::now();
+    let mut tally = Tally::default();
+    if !install_needed() {
+        println!("the tests cannot run without these packages");
+        return ExitCode::FAILURE;
+    }
+    tally.check("formatting", &shown("cargo", &["fmt", "--all", "--check"], 5 * MINUTE));
+    tally.check(
+        "lints",
+        &shown(
+            "cargo",
+            &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            40 * MINUTE,
+        ),
+    );
+    tally.check("build", &shown("cargo", &["build", "--package", "windlass"], 40 * MINUTE));
+    tally.check(
+        "tidy",
+        &shown("cargo", &["run", "--quiet", "--package", "xtask", "--", "tidy"], 5 * MINUTE),
+    );
+    let stack = std::env::var("WINDLASS_TEST_STACK").unwrap_or_else(|_| STACK.to_owned());
+    tally.check(
+        "stack",
+        &shown(
+            "target/debug/windlass",
+            &["setup", "--yes", "--data-directory", &stack],
+            15 * MINUTE,
+        ),
+    );
+    tally.cargo_tests(&shown("cargo", &["test", "--workspace", "--no-fail-fast"], 45 * MINUTE));
+    tally.buildpack_tests(&shown("bash", &["buildpacks/test.sh"], 10 * MINUTE));
+    println!("\nin {} s, compiling included:", begun.elapsed().as_secs());
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Installs what is missing, as root on a machine with apt; says what to do elsewhere.
+fn install_needed() -> bool {
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(program, _)| !is_installed(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    println!("installing {}", missing.join(" "));
+    let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    arguments.extend(&missing);
+    shown("apt-get", &["update", "--quiet"], 10 * MINUTE).success
+        && shown("apt-get", &arguments, 10 * MINUTE).success
+}
+
+impl Tally {
+    fn check(&mut self, name: &str, outcome: &Outcome) {
+        if outcome.success {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            println!("FAILED: {name}");
+        }
+    }
+
+    /// Adds up cargo's own summaries. A test that had to skip says so on a line of its own.
+    fn cargo_tests(&mut self, outcome: &Outcome) {
+        let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+        for line in &outcome.lines {
+            if let Some(counts) = line.strip_prefix("test result: ") {
+                passed += number_before(counts, " passed");
+                failed += number_before(counts, " failed");
+                skipped += number_before(counts, " ignored");
+            } else if line.starts_with("SKIPPED ") {
+                skipped += 1;
+            }
+        }
+        // A test binary that does not compile, or is killed, has no summary.
+        if !outcome.success && failed == 0 {
+            failed = 1;
+        }
+        self.passed += passed;
+        self.failed += failed;
+        self.skipped += skipped;
+    }
+
+    fn buildpack_tests(&mut self, outcome: &Outcome) {
+        let before = self.failed;
+        for line in outcome.lines.iter().filter(|line| line.contains(" passed, ")) {
+            self.passed += number_before(line, " passed");
+            self.failed += number_before(line, " failed");
+        }
+        if !outcome.success && self.failed == before {
+            self.failed += 1;
+        }
+    }
+}
+
+/// Returns the number in front of `word`.
+fn number_before(line: &str, word: &str) -> u64 {
+    let Some((before, _)) = line.split_once(word) else { return 0 };
+    before
+        .rsplit(|c: char| !c.is_ascii_digit())
+        .next()
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_summaries() {
+        let mut tally = Tally::default();
+        let lines = [
+            "test a ... ok",
+            "SKIPPED e2e::x: no network",
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.06s",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.06s",
+        ];
+        tally.cargo_tests(&Outcome { success: false, lines: lines.map(str::to_owned).to_vec() });
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (15, 2, 2));
+        tally
+            .buildpack_tests(&Outcome { success: true, lines: vec!["27 passed, 0 failed".into()] });
+        assert_eq!((tally.passed, tally.failed), (42, 2));
+        tally.buildpack_tests(&Outcome { success: false, lines: vec![] });
+        assert_eq!(tally.failed, 3);
+    }
+}
