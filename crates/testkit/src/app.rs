@@ -73,7 +73,8 @@ impl TestApp {
     #[track_caller]
     pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let text = self.cli(&[arguments, &["--json"]].concat()).success();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error} in {text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error} in {text}"))
     }
 
     #[track_caller]
@@ -111,9 +112,12 @@ impl TestApp {
     #[must_use]
     pub fn processes(&self) -> Vec<(String, String)> {
         let list = self.json(&["ps"]);
-        let text = |entry: &serde_json::Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        let text = |entry: &serde_json::Value, key: &str| {
+            entry[key].as_str().unwrap_or_default().to_owned()
+        };
         let entries = list.as_array().into_iter().flatten();
-        let mut processes: Vec<_> = entries.map(|entry| (text(entry, "name"), text(entry, "state"))).collect();
+        let mut processes: Vec<_> =
+            entries.map(|entry| (text(entry, "name"), text(entry, "state"))).collect();
         processes.sort();
         processes
     }
@@ -121,7 +125,8 @@ impl TestApp {
     /// Waits until exactly these processes are there and up.
     #[track_caller]
     pub fn wait_for_processes(&self, names: &[&str]) {
-        let wanted: Vec<_> = names.iter().map(|name| ((*name).to_owned(), "up".to_owned())).collect();
+        let wanted: Vec<_> =
+            names.iter().map(|name| ((*name).to_owned(), "up".to_owned())).collect();
         let mut seen = Vec::new();
         let what = format!("{names:?} to be up");
         wait_for(&what, LIMIT, || {
@@ -134,7 +139,8 @@ impl TestApp {
     #[must_use]
     pub fn version(&self) -> u64 {
         let releases = self.json(&["releases"]);
-        let current = releases.as_array().into_iter().flatten().find(|release| release["current"] == true);
+        let current =
+            releases.as_array().into_iter().flatten().find(|release| release["current"] == true);
         current.and_then(|release| release["version"].as_u64()).expect("there is a current release")
     }
 }
@@ -147,7 +153,10 @@ impl Drop for TestApp {
             eprintln!("the log of {}:\n{log}", self.name);
             let log = self.server.log();
             let tail: Vec<&str> = log.lines().rev().take(40).collect();
-            eprintln!("the server's log:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            eprintln!(
+                "the server's log:\n{}",
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
         } else {
             let _ = self.server.cli(&["destroy", &self.name, "--confirm", &self.name]);
         }

@@ -105,7 +105,9 @@ fn collect(mut from: impl Read + Send + 'static) -> Collected {
 }
 
 fn text_of(collected: Option<&Collected>) -> String {
-    collected.map(|c| String::from_utf8_lossy(&c.text.lock().unwrap()).into_owned()).unwrap_or_default()
+    collected
+        .map(|c| String::from_utf8_lossy(&c.text.lock().unwrap()).into_owned())
+        .unwrap_or_default()
 }
 
 impl Running {
@@ -132,7 +134,12 @@ impl Running {
             }
             if Instant::now() > end {
                 self.kill();
-                panic!("{} took longer than {} s:\n{}", self.description, LIMIT.as_secs(), self.so_far());
+                panic!(
+                    "{} took longer than {} s:\n{}",
+                    self.description,
+                    LIMIT.as_secs(),
+                    self.so_far()
+                );
             }
             std::thread::sleep(Duration::from_millis(5));
         };

@@ -48,7 +48,13 @@ impl Connection {
     }
 
     /// Sends a request without waiting for the answer.
-    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<()> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.host);
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
@@ -92,7 +98,8 @@ impl Connection {
             if line.is_empty() {
                 return Ok(Response { status, headers, body: Vec::new() });
             }
-            let (name, value) = line.split_once(':').ok_or_else(|| invalid("a header without a colon"))?;
+            let (name, value) =
+                line.split_once(':').ok_or_else(|| invalid("a header without a colon"))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
     }
@@ -111,7 +118,8 @@ impl Connection {
     /// Reads a whole answer.
     pub fn receive(&mut self) -> io::Result<Response> {
         let mut response = self.receive_head()?;
-        let length = response.header("content-length").and_then(|value| value.parse::<usize>().ok());
+        let length =
+            response.header("content-length").and_then(|value| value.parse::<usize>().ok());
         if response.header("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
             loop {
                 let chunk = self.receive_chunk()?;

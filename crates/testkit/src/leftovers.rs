@@ -21,7 +21,7 @@ pub fn leftovers(data_directory: &Path, run_directory: &Path) -> Vec<String> {
 }
 
 /// The name that the server gives its cgroups, devices and tables.
-fn name_of(data_directory: &Path) -> String {
+pub(crate) fn name_of(data_directory: &Path) -> String {
     let digest = windlass_oci::digest_of(data_directory.as_os_str().as_encoded_bytes());
     digest.hex()[..6].to_owned()
 }
@@ -30,7 +30,9 @@ fn processes(name: &str, directories: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let file_name = entry.file_name();
-        let Some(pid) = file_name.to_str().and_then(|text| text.parse::<u32>().ok()) else { continue };
+        let Some(pid) = file_name.to_str().and_then(|text| text.parse::<u32>().ok()) else {
+            continue;
+        };
         let read = |file: &str| {
             let bytes = fs::read(entry.path().join(file)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).replace('\0', " ")
@@ -39,7 +41,11 @@ fn processes(name: &str, directories: &[String]) -> Vec<String> {
         let ours = directories.iter().any(|directory| command.contains(directory.as_str()))
             || groups.contains(&format!("windlass-{name}"));
         if ours && pid != std::process::id() {
-            found.push(format!("process {pid}: {} {}", read("stat").split(' ').nth(2).unwrap_or("?"), command.trim()));
+            found.push(format!(
+                "process {pid}: {} {}",
+                read("stat").split(' ').nth(2).unwrap_or("?"),
+                command.trim()
+            ));
         }
     }
     found
@@ -57,7 +63,11 @@ fn cgroups(name: &str) -> Vec<String> {
     let mut candidates = vec![root.join(&group)];
     let controllers = fs::read_dir(&root).into_iter().flatten().flatten();
     candidates.extend(controllers.map(|entry| entry.path().join(&group)));
-    candidates.into_iter().filter(|path| path.exists()).map(|path| format!("cgroup {}", path.display())).collect()
+    candidates
+        .into_iter()
+        .filter(|path| path.exists())
+        .map(|path| format!("cgroup {}", path.display()))
+        .collect()
 }
 
 fn entries_with(directory: &str, part: &str, kind: &str) -> Vec<String> {
@@ -67,7 +77,9 @@ fn entries_with(directory: &str, part: &str, kind: &str) -> Vec<String> {
 }
 
 fn firewall(name: &str) -> Vec<String> {
-    let Ok(output) = Command::new("nft").args(["list", "tables"]).output() else { return Vec::new() };
+    let Ok(output) = Command::new("nft").args(["list", "tables"]).output() else {
+        return Vec::new();
+    };
     let tables = String::from_utf8_lossy(&output.stdout).into_owned();
     let ours = |line: &&str| line.contains(&format!("windlass_{name}"));
     tables.lines().filter(ours).map(|line| format!("firewall {line}")).collect()
@@ -77,7 +89,12 @@ fn claims(directories: &[String]) -> Vec<String> {
     let entries = fs::read_dir("/run/windlass/subnets").into_iter().flatten().flatten();
     let ours = |path: &PathBuf| {
         let owner = fs::read_to_string(path).unwrap_or_default();
-        !owner.is_empty() && directories.iter().any(|directory| owner.starts_with(directory.as_str()))
+        !owner.is_empty()
+            && directories.iter().any(|directory| owner.starts_with(directory.as_str()))
     };
-    entries.map(|entry| entry.path()).filter(ours).map(|path| format!("claim of addresses {}", path.display())).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(ours)
+        .map(|path| format!("claim of addresses {}", path.display()))
+        .collect()
 }

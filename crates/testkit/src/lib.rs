@@ -5,10 +5,19 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
+pub mod app;
+pub mod command;
+pub mod git;
+pub mod http;
+mod leftovers;
+pub mod load;
 pub mod platform;
+pub mod server;
 pub mod simulated;
 mod skip;
 mod wait;
+pub mod websocket;
 
+pub use leftovers::leftovers;
 pub use skip::skip;
 pub use wait::{wait_for, wait_until};

@@ -30,7 +30,11 @@ impl Report {
     /// Returns how many were answered with success.
     #[must_use]
     pub fn ok(&self) -> u64 {
-        self.by_status.iter().filter(|(status, _)| (200..300).contains(*status)).map(|(_, n)| n).sum()
+        self.by_status
+            .iter()
+            .filter(|(status, _)| (200..300).contains(*status))
+            .map(|(_, n)| n)
+            .sum()
     }
 
     /// Returns how many were not.
@@ -57,7 +61,8 @@ impl Load {
     /// Starts the clients.
     #[must_use]
     pub fn start(address: SocketAddr, host: &str, path: &str) -> Self {
-        let (stop, report) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Report::default())));
+        let (stop, report) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Report::default())));
         let client = |keep_alive: bool| {
             let client = Client {
                 address,
@@ -124,11 +129,14 @@ impl Client {
         while !self.stop.load(Ordering::Relaxed) {
             match self.ask(kept.take()) {
                 Ok((response, connection)) => {
-                    let closes = response.header("connection").is_some_and(|value| value == "close");
+                    let closes =
+                        response.header("connection").is_some_and(|value| value == "close");
                     kept = (self.keep_alive && !closes).then_some(connection);
                     let mut report = self.report.lock().unwrap();
                     *report.by_status.entry(response.status).or_default() += 1;
-                    if !(200..300).contains(&response.status) && report.failures.len() < FAILURES_KEPT {
+                    if !(200..300).contains(&response.status)
+                        && report.failures.len() < FAILURES_KEPT
+                    {
                         report.failures.push(response.text().chars().take(300).collect());
                     }
                 }
@@ -150,7 +158,8 @@ impl Client {
             Some(connection) => connection,
             None => Connection::open(self.address, &self.host)?,
         };
-        let headers: &[(&str, &str)] = if self.keep_alive { &[] } else { &[("connection", "close")] };
+        let headers: &[(&str, &str)] =
+            if self.keep_alive { &[] } else { &[("connection", "close")] };
         connection.send("GET", &self.path, headers, b"")?;
         Ok((connection.receive()?, connection))
     }

@@ -117,9 +117,17 @@ impl TestPlatform {
     pub fn deploy(&self, app: &App, processes: &[(&str, &str)]) -> Result<Release, PlatformError> {
         let image = self.image("the same for all");
         let platform = self.platform();
-        let processes: BTreeMap<_, _> =
-            processes.iter().map(|(name, does)| (name.parse().unwrap(), (*does).to_owned())).collect();
-        self.block_on(platform.release_image(&self.user, app, image, processes, "Deploy from a test"))
+        let processes: BTreeMap<_, _> = processes
+            .iter()
+            .map(|(name, does)| (name.parse().unwrap(), (*does).to_owned()))
+            .collect();
+        self.block_on(platform.release_image(
+            &self.user,
+            app,
+            image,
+            processes,
+            "Deploy from a test",
+        ))
     }
 
     /// Sets a config var.
@@ -146,9 +154,32 @@ impl TestPlatform {
     pub fn wait_until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let end = Instant::now() + DEADLINE;
         while !condition(self) {
-            assert!(Instant::now() < end, "waited in vain for {what}: {:?}", self.driver.running());
+            assert!(Instant::now() < end, "waited in vain for {what}; {}", self.describe());
             self.block_on(async { tokio::time::sleep(Duration::from_millis(3)).await });
         }
+    }
+
+    /// Returns what runs and who is served, for messages.
+    fn describe(&self) -> String {
+        let running = self.driver.running().into_iter().map(|instance| {
+            let labels = &instance.spec.labels;
+            let listens =
+                if self.driver.listens(&instance.spec.id) { "listens" } else { "is silent" };
+            let (name, release) = (labels.display_name(), labels.release.unwrap_or(0));
+            format!(
+                "{} {name} of v{release} generation {} {listens}",
+                labels.app_name, labels.generation
+            )
+        });
+        let apps = self.platform().apps(&self.user).unwrap_or_default();
+        let apps = apps.into_iter().map(|app| {
+            let views =
+                self.instances(&app).into_iter().map(|view| (view.name, view.state, view.release));
+            let (name, current, targets) =
+                (&app.name, app.current_release, self.router.targets(app.id));
+            format!("{name} is at v{current}: {:?}, targets {targets:?}", views.collect::<Vec<_>>())
+        });
+        running.chain(apps).collect::<Vec<_>>().join("; ")
     }
 
     /// Waits until nothing but `names` runs of the app, and all of those are up.
@@ -157,7 +188,8 @@ impl TestPlatform {
         let what = format!("{} to have {names:?}", app.name);
         self.wait_until(&what, |test| {
             let running = test.driver.running();
-            let running = running.iter().filter(|instance| instance.spec.labels.app == app.id).count();
+            let running =
+                running.iter().filter(|instance| instance.spec.labels.app == app.id).count();
             test.up(app) == names && running == names.len()
         });
     }

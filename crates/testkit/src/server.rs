@@ -2,12 +2,13 @@
 
 use crate::command::{self, Finished, Running};
 use crate::http::{self, Response};
-use crate::{leftovers, wait_for};
+use crate::leftovers::{self, leftovers};
+use crate::wait_for;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,7 +65,8 @@ pub struct Unavailable(pub String);
 /// Returns the data directory whose stack the tests use.
 #[must_use]
 pub fn stack_directory() -> PathBuf {
-    std::env::var_os("WINDLASS_TEST_STACK").map_or_else(|| "/var/lib/windlass".into(), PathBuf::from)
+    std::env::var_os("WINDLASS_TEST_STACK")
+        .map_or_else(|| "/var/lib/windlass".into(), PathBuf::from)
 }
 
 /// A port that nobody uses now, outside the range of outgoing connections, so that a server that
@@ -100,7 +102,8 @@ impl TestServer {
         for door in ["router", "api", "ssh"] {
             options.extend([format!("--{door}-listen"), format!("127.0.0.1:{}", free_port())]);
         }
-        let defaults = OPTIONS.iter().filter(|(name, _)| !settings.iter().any(|(other, _)| other == name));
+        let defaults =
+            OPTIONS.iter().filter(|(name, _)| !settings.iter().any(|(other, _)| other == name));
         for (name, value) in defaults.chain(settings) {
             options.extend([format!("--{name}"), (*value).to_owned()]);
         }
@@ -168,14 +171,17 @@ impl TestServer {
     /// Gets a page of a host over the router.
     #[track_caller]
     pub fn get(&self, host: &str, path: &str) -> Response {
-        http::get(self.http(), host, path).unwrap_or_else(|error| panic!("GET {host}{path}: {error}"))
+        http::get(self.http(), host, path)
+            .unwrap_or_else(|error| panic!("GET {host}{path}: {error}"))
     }
 
     /// Returns the client with its arguments, not started yet.
     #[must_use]
     pub fn client(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare_client(arguments);
-        command.env("WINDLASS_URL", format!("http://{}", self.api())).env("WINDLASS_TOKEN", &self.token);
+        command
+            .env("WINDLASS_URL", format!("http://{}", self.api()))
+            .env("WINDLASS_TOKEN", &self.token);
         command
     }
 
@@ -248,6 +254,19 @@ impl TestServer {
         })
     }
 
+    /// Returns the addresses of this server's instances, as this machine's routes have them.
+    #[must_use]
+    pub fn instance_addresses(&self) -> Vec<Ipv4Addr> {
+        let devices = format!("wl{}", leftovers::name_of(&self.data_directory()));
+        let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+        let ours = routes.lines().filter(|line| line.starts_with(&devices));
+        let destinations = ours.filter_map(|line| {
+            let number = u32::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()?;
+            Some(Ipv4Addr::from(number.to_le_bytes()))
+        });
+        destinations.collect()
+    }
+
     /// Returns a name for an app that no other test of this server has.
     #[must_use]
     pub fn unused_name(&self, hint: &str) -> String {
@@ -265,7 +284,8 @@ fn new_directory() -> PathBuf {
 
 fn borrow_stack(directory: &Path) -> Result<(), Unavailable> {
     let stack = stack_directory().join("images");
-    let missing = || Unavailable(format!("there is no stack in {}: run `windlass setup`", stack.display()));
+    let missing =
+        || Unavailable(format!("there is no stack in {}: run `windlass setup`", stack.display()));
     let borrowed = || {
         let from = ImageStore::open(&stack)?;
         if from.tag("stack/debian-12-run")?.is_none() {
@@ -288,7 +308,8 @@ fn borrow_stack(directory: &Path) -> Result<(), Unavailable> {
 }
 
 fn spawn(binary: &Path, directory: &Path, options: &[String]) -> (Child, Ready) {
-    let append = |name: &str| File::options().create(true).append(true).open(directory.join(name)).unwrap();
+    let append =
+        |name: &str| File::options().create(true).append(true).open(directory.join(name)).unwrap();
     let mut child = Command::new(binary)
         .arg("server")
         .args(options)
@@ -300,7 +321,9 @@ fn spawn(binary: &Path, directory: &Path, options: &[String]) -> (Child, Ready) 
     let ready_file = directory.join("run/ready.json");
     let end = Instant::now() + READY_LIMIT;
     loop {
-        let ready = std::fs::read(&ready_file).ok().and_then(|bytes| serde_json::from_slice::<Ready>(&bytes).ok());
+        let ready = std::fs::read(&ready_file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Ready>(&bytes).ok());
         if let Some(ready) = ready.filter(|ready| ready.pid == child.id()) {
             return (child, ready);
         }
@@ -319,7 +342,8 @@ fn read_token(directory: &Path) -> String {
     let file = directory.join("server.out");
     wait_for("the owner's token", Duration::from_secs(5), || {
         let text = std::fs::read_to_string(&file).ok()?;
-        let words = text.split_whitespace().find(|word| word.starts_with("wl-") && word.len() == 43);
+        let words =
+            text.split_whitespace().find(|word| word.starts_with("wl-") && word.len() == 43);
         words.map(str::to_owned)
     })
 }

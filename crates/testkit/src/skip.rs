@@ -6,5 +6,6 @@ use std::io::Write;
 /// past the test runner's capturing.
 pub fn skip(reason: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+    // A line of its own, also where the runner has begun one.
+    let _ = write!(std::io::stderr(), "\nSKIPPED {test}: {reason}\n");
 }

@@ -64,6 +64,8 @@ pub(crate) struct AppTask {
     pub(super) instances: HashMap<InstanceId, Tracked>,
     pub(super) crashes: Crashes,
     wake: Option<(u64, Instant)>,
+    /// Who waits for the route to follow what the store says.
+    refreshed: Vec<(oneshot::Sender<Result<()>>, Result<()>)>,
     destroyed: Option<oneshot::Sender<()>>,
     /// The task's own messages: from the effects it starts.
     pub(super) sender: mpsc::UnboundedSender<Message>,
@@ -84,6 +86,7 @@ impl AppTask {
             instances: HashMap::new(),
             crashes: Crashes::new(),
             wake: None,
+            refreshed: Vec::new(),
             destroyed: None,
             sender,
             receiver,
@@ -115,6 +118,9 @@ impl AppTask {
                 self.handle(message);
             }
             self.settle().await;
+            for (reply, outcome) in self.refreshed.drain(..) {
+                let _ = reply.send(outcome);
+            }
             if self.destroyed.is_some() && self.instances.is_empty() {
                 let _ = self.destroyed.take().map(|done| done.send(()));
                 return;
@@ -126,7 +132,8 @@ impl AppTask {
         match message {
             Message::Deploy(deploy) => self.waiting.push_back(deploy),
             Message::Refresh(reply) => {
-                let _ = reply.send(self.read_store());
+                let outcome = self.read_store();
+                self.refreshed.push((reply, outcome));
             }
             Message::Instance(id, event) => self.handle_event(&id, event),
             Message::Restart(selection, reply) => {

@@ -2,12 +2,12 @@
 //! the task how it went.
 
 use super::app_task::{AppTask, Event, Message, Tracked};
+use super::health::answers;
 use crate::Platform;
 use crate::platform::now_ms;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use windlass_core::driver::{Driver, DriverError};
 use windlass_core::ids::{AppId, InstanceId};
@@ -42,13 +42,16 @@ impl AppTask {
             .map(|_| limits::SETTLE_TIME);
         let boot_timeout = self.platform.settings().boot_timeout;
         let driver = self.platform.driver().clone();
-        tokio::spawn(start_and_check(driver, spec, self.sender.clone(), boot_timeout, settle_time));
+        let host = self.platform.default_hostname(&self.app);
+        let sender = self.sender.clone();
+        tokio::spawn(start_and_check(driver, spec, host, sender, boot_timeout, settle_time));
     }
 
-    /// Checks an instance that was found running: it is up once its port opens.
+    /// Checks an instance that was found running: it is up once it answers.
     pub(super) fn check_again(&self, id: InstanceId, address: Option<SocketAddr>) {
         let (sender, boot_timeout) = (self.sender.clone(), self.platform.settings().boot_timeout);
-        tokio::spawn(async move { check(&id, address, &sender, boot_timeout, None).await });
+        let host = self.platform.default_hostname(&self.app);
+        tokio::spawn(async move { check(&id, &host, address, &sender, boot_timeout, None).await });
     }
 
     pub(super) fn retire(&mut self, id: InstanceId) {
@@ -66,6 +69,7 @@ impl AppTask {
 async fn start_and_check(
     driver: Arc<dyn Driver>,
     spec: InstanceSpec,
+    host: String,
     sender: mpsc::UnboundedSender<Message>,
     boot_timeout: Duration,
     settle_time: Option<Duration>,
@@ -78,21 +82,22 @@ async fn start_and_check(
         Err(error) => tell(Event::StartFailed(error.to_string())),
         Ok(observed) => {
             tell(Event::Started(observed.address));
-            check(&id, observed.address, &sender, boot_timeout, settle_time).await;
+            check(&id, &host, observed.address, &sender, boot_timeout, settle_time).await;
         }
     }
 }
 
-/// Waits until the port opens (or, without one, for the settle time) and tells the task.
+/// Waits until the instance answers (or, without a port, for the settle time) and tells the task.
 async fn check(
     id: &InstanceId,
+    host: &str,
     address: Option<SocketAddr>,
     sender: &mpsc::UnboundedSender<Message>,
     boot_timeout: Duration,
     settle_time: Option<Duration>,
 ) {
     let event = match address {
-        Some(address) => match tokio::time::timeout(boot_timeout, port_opens(address)).await {
+        Some(address) => match tokio::time::timeout(boot_timeout, answers(address, host)).await {
             Ok(()) => Event::Healthy,
             Err(_) => Event::BootTimedOut,
         },
@@ -102,19 +107,6 @@ async fn check(
         }
     };
     let _ = sender.send(Message::Instance(id.clone(), event));
-}
-
-/// Returns once something accepts connections: tried often at first, for apps that boot fast.
-async fn port_opens(address: SocketAddr) {
-    let mut pause = Duration::from_millis(4);
-    loop {
-        let attempt = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address));
-        if matches!(attempt.await, Ok(Ok(_))) {
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 5 / 4).min(Duration::from_millis(100));
-    }
 }
 
 pub(super) async fn forget(driver: &Arc<dyn Driver>, id: &InstanceId) {

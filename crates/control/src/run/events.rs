@@ -32,7 +32,8 @@ impl AppTask {
                 tracked.live.phase = Phase::Up;
                 tracked.changed_at_ms = now;
                 let slot = tracked.live.slot.clone();
-                self.crashes.remove(&slot);
+                // Its crashes still count: an app that dies soon after each start must not be
+                // started again without a pause.
                 self.log(&slot, "State changed from starting to up");
             }
             Event::BootTimedOut if starting => self.boot_timed_out(id),

@@ -4,6 +4,7 @@ mod app_task;
 mod deploy;
 mod effects;
 mod events;
+mod health;
 mod one_off;
 mod operations;
 mod routing;

@@ -68,7 +68,10 @@ fn a_crashed_app_takes_any_change_until_one_mends_it() {
 
     test.set(&app, "BEHAVIOUR", "crash 2").expect("nothing works that it could break");
     assert_eq!(test.app(&app).current_release, 4);
-    assert_eq!(test.router.availability(app.id), Some(Availability::Crashed));
+    // The first crash of the new release is followed by another try at once.
+    test.wait_until("the new release to crash twice", |test| {
+        test.router.availability(app.id) == Some(Availability::Crashed)
+    });
     test.set(&app, "BEHAVIOUR", "serve").unwrap();
     test.wait_for_instances(&app, &["web.1"]);
     assert_eq!(test.router.availability(app.id), Some(Availability::Serving));

@@ -18,15 +18,8 @@ const STEPS: usize = 10;
 struct Model {
     app: App,
     web: u32,
-    deployed: bool,
     /// Whether instances ended that should not have: then an empty table is no fault.
     hurt: bool,
-}
-
-impl Model {
-    fn is_served(&self) -> bool {
-        self.deployed && self.web > 0 && !self.hurt
-    }
 }
 
 struct History {
@@ -39,16 +32,25 @@ impl History {
     fn new(seed: u64) -> Self {
         let test = TestPlatform::open();
         let apps = ["red", "blue"].map(|name| test.create_app(name));
-        let apps = apps.map(|app| Model { app, web: 1, deployed: false, hurt: false });
+        let apps = apps.map(|app| Model { app, web: 1, hurt: false });
         Self { test, random: fastrand::Rng::with_seed(seed), apps: apps.into() }
+    }
+
+    /// Whether something was deployed. A deploy that was cut off may still have been made current.
+    fn is_deployed(&self, which: usize) -> bool {
+        let release = self.test.platform().release(&self.apps[which].app, "current");
+        release.unwrap().image.is_some()
+    }
+
+    fn is_served(&self, which: usize) -> bool {
+        self.is_deployed(which) && self.apps[which].web > 0 && !self.apps[which].hurt
     }
 
     fn step(&mut self) {
         let which = self.random.usize(..self.apps.len());
         self.converge(which);
-        let model = &self.apps[which];
-        let app = model.app.clone();
-        self.test.router.must_stay_served(app.id, model.is_served());
+        let app = self.apps[which].app.clone();
+        self.test.router.must_stay_served(app.id, self.is_served(which));
         let action = self.random.u32(..9);
         match action {
             0 | 1 => self.deploy(which),
@@ -57,7 +59,7 @@ impl History {
                 let _ = self.test.set(&app, "BEHAVIOUR", behaviour);
             }
             3 => self.rollback(which),
-            4 if model.deployed => self.scale(which),
+            4 if self.is_deployed(which) => self.scale(which),
             5 => {
                 self.test
                     .block_on(self.test.platform().restart(&self.test.user, &app, Selection::All))
@@ -76,7 +78,6 @@ impl History {
     fn deploy(&mut self, which: usize) {
         let (app, behaviour) = (self.apps[which].app.clone(), self.behaviour());
         let served = self.test.deploy(&app, &[("web", behaviour)]).is_ok();
-        self.apps[which].deployed |= served;
         if served && self.apps[which].web > 0 {
             self.apps[which].hurt = false;
             assert_eq!(self.test.router.availability(app.id), Some(Availability::Serving));
@@ -97,10 +98,9 @@ impl History {
         let count = self.random.u32(..4);
         self.apps[which].web = count;
         let app = self.apps[which].app.clone();
-        self.test.router.must_stay_served(
-            app.id,
-            self.apps[which].is_served() && !self.test.up(&app).is_empty(),
-        );
+        self.test
+            .router
+            .must_stay_served(app.id, self.is_served(which) && !self.test.up(&app).is_empty());
         scale(&self.test, &app, "web", count);
     }
 
@@ -132,16 +132,14 @@ impl History {
         if self.random.bool() {
             self.test.crash_and_open();
         }
-        // It may have been made current before it was cut off.
-        let current = self.test.platform().release(&app, "current").unwrap();
-        self.apps[which].deployed |= current.image.is_some();
     }
 
     /// Waits until every wanted slot has an instance that is up or waits for its next attempt.
     fn converge(&mut self, which: usize) {
         let (app, web) = (self.apps[which].app.clone(), self.apps[which].web);
-        let wanted = if self.apps[which].deployed { web as usize } else { 0 };
         self.test.wait_until("what is wanted", |test| {
+            let current = test.platform().release(&app, "current").unwrap();
+            let wanted = if current.image.is_some() { web as usize } else { 0 };
             let views = test.instances(&app);
             let crashed = views.iter().filter(|view| view.state.as_str() == "crashed").count();
             let up = views.iter().filter(|view| view.state.as_str() == "up").count();
@@ -151,8 +149,8 @@ impl History {
             (views.len(), up + crashed, running) == (wanted, wanted, up)
                 && test.router.targets(app.id).len() == up
         });
-        let up = self.test.up(&app).len();
-        if up == wanted {
+        let wanted = if self.is_deployed(which) { web as usize } else { 0 };
+        if self.test.up(&app).len() == wanted {
             self.apps[which].hurt = false;
         }
     }

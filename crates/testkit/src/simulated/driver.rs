@@ -81,7 +81,9 @@ impl SimulatedDriver {
     /// Whether the instance runs and takes connections.
     #[must_use]
     pub fn listens(&self, id: &InstanceId) -> bool {
-        locked(&self.instances).get(id).is_some_and(|instance| instance.listens && instance.port.is_some())
+        locked(&self.instances)
+            .get(id)
+            .is_some_and(|instance| instance.listens && instance.port.is_some())
     }
 
     /// Ends a running instance, as if its process had ended by itself. False if it did not run.
@@ -190,7 +192,8 @@ impl Driver for SimulatedDriver {
     }
 
     async fn stop(&self, id: &InstanceId, grace: Duration) -> Result<Stopped, DriverError> {
-        let found = locked(&self.instances).get(id).map(|i| (i.behaviour, i.observed.state.clone()));
+        let found =
+            locked(&self.instances).get(id).map(|i| (i.behaviour, i.observed.state.clone()));
         let (behaviour, state) = found.ok_or_else(|| DriverError::NoSuchInstance(id.clone()))?;
         if let InstanceState::Exited(status) = state {
             return Ok(Stopped { status, killed: false });

@@ -1,13 +1,15 @@
 //! A real TCP port that opens when it is told to.
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket,
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrIn, bind, getsockname, listen,
+    shutdown, socket,
 };
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// A bound port of the loopback address. It refuses connections until it is opened; then the
-/// kernel takes them up. Dropping it closes it.
+/// A bound port of the loopback address. It refuses connections until it is opened; then each
+/// gets an answer. Dropping it closes it.
 pub(super) struct Port {
     socket: OwnedFd,
     pub address: SocketAddr,
@@ -24,5 +26,19 @@ impl Port {
 
     pub fn open(&self) {
         listen(&self.socket, Backlog::MAXCONN).expect("a bound socket can listen");
+        let listener = TcpListener::from(self.socket.try_clone().expect("there are free numbers"));
+        // Ends when the port is dropped: accepting from a socket that was shut down fails.
+        std::thread::spawn(move || {
+            while let Ok((mut connection, _)) = listener.accept() {
+                let _ =
+                    connection.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+            }
+        });
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
     }
 }

@@ -89,21 +89,28 @@ impl SimulatedRouter {
             // An instance that has just ended is a race that nobody can win.
             let runs = self.driver.running().iter().any(|instance| instance.spec.id == id);
             if runs && !self.driver.listens(&id) {
-                state.violations.push(format!("{id} was put in the table before its port was open"));
+                state
+                    .violations
+                    .push(format!("{id} was put in the table before its port was open"));
             }
         }
         let mut hosts = BTreeMap::new();
         for route in table.values() {
             for host in &route.hosts {
                 if let Some(other) = hosts.insert(host.clone(), route.app_name.clone()) {
-                    state.violations.push(format!("{other} and {} share the host {host}", route.app_name));
+                    state
+                        .violations
+                        .push(format!("{other} and {} share the host {host}", route.app_name));
                 }
             }
             if (route.availability == Availability::Serving) == route.targets.is_empty()
                 && route.availability != Availability::Maintenance
             {
                 let count = route.targets.len();
-                state.violations.push(format!("{} is {:?} with {count} targets", route.app_name, route.availability));
+                state.violations.push(format!(
+                    "{} is {:?} with {count} targets",
+                    route.app_name, route.availability
+                ));
             }
         }
         for app in &state.served {
@@ -142,7 +149,9 @@ impl RouterPort for SimulatedRouter {
             }
             RouterCommand::Drain { instance, .. } => {
                 if targets(&table).any(|id| id == instance) {
-                    state.violations.push(format!("{instance} was drained while it was in the table"));
+                    state
+                        .violations
+                        .push(format!("{instance} was drained while it was in the table"));
                 }
                 if !self.driver.running().iter().any(|running| running.spec.id == instance) {
                     return Ok(RouterReply::Drained { in_flight: 0 });
