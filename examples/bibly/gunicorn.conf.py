@@ -5,6 +5,8 @@ import os
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 workers = 1
 threads = 4
+# The port opens once the app is loaded, so that nobody is sent here before.
+preload_app = True
 # Requests that run when the instance is told to stop may take this long.
 graceful_timeout = 25
 keepalive = 75

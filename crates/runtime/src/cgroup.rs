@@ -108,8 +108,12 @@ impl Hierarchies {
     }
 }
 
-/// Returns the groups at `path` of the trees by which systemd follows services beside version 1.
+/// Returns the groups at `path` of the trees by which systemd follows services beside version 1;
+/// none without systemd, since moving a process can take the kernel 15 ms.
 fn service_trees(path: &str) -> Vec<PathBuf> {
+    if !Path::new("/run/systemd/system").exists() {
+        return Vec::new();
+    }
     let trees = ["systemd", "unified"].map(|name| Path::new(ROOT).join(name));
     trees.into_iter().filter(|tree| tree.exists()).map(|tree| tree.join(path)).collect()
 }

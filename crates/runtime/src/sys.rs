@@ -11,7 +11,12 @@ use tokio::io::unix::AsyncFd;
 use windlass_core::instance::TerminalSize;
 
 const OPEN_TREE_CLONE: libc::c_uint = 1;
+const AT_RECURSIVE: libc::c_uint = 0x8000;
 const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
+const MOUNT_ATTR_RDONLY: u64 = 1;
+const MOUNT_ATTR_NOSUID: u64 = 2;
+const MOUNT_ATTR_NODEV: u64 = 4;
 const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 
 /// What [`fork`] returned in: the new process, or its parent with the new process's identifier.
@@ -43,16 +48,27 @@ pub fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
-/// Returns a detached copy of the mount at `path` (without the mounts below it).
-pub fn clone_mount(path: &Path) -> io::Result<OwnedFd> {
+/// Returns a detached copy of the mount at `path`, with or without the mounts below it.
+pub fn clone_mount(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint;
+    let deep = if recursive { AT_RECURSIVE } else { 0 };
+    let flags = OPEN_TREE_CLONE | deep | libc::O_CLOEXEC as libc::c_uint;
     // SAFETY: the path is a C string that outlives the call.
     owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
 }
 
-/// Makes a detached mount show owners through the mapping of a user namespace.
-pub fn map_owners(mount: &OwnedFd, user_namespace: &OwnedFd) -> io::Result<()> {
+/// What [`change_mount`] changes.
+#[derive(Default)]
+pub struct MountChange<'a> {
+    /// Show owners through the mapping of this user namespace.
+    pub owners: Option<&'a OwnedFd>,
+    pub read_only: bool,
+    /// Ignore devices and set-user-id bits.
+    pub restricted: bool,
+}
+
+/// Changes a detached mount.
+pub fn change_mount(mount: &OwnedFd, change: &MountChange<'_>) -> io::Result<()> {
     #[repr(C)]
     struct MountAttributes {
         set: u64,
@@ -60,11 +76,16 @@ pub fn map_owners(mount: &OwnedFd, user_namespace: &OwnedFd) -> io::Result<()> {
         propagation: u64,
         user_namespace: u64,
     }
+    let flags = [
+        (change.read_only, MOUNT_ATTR_RDONLY),
+        (change.restricted, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV),
+        (change.owners.is_some(), MOUNT_ATTR_IDMAP),
+    ];
     let attributes = MountAttributes {
-        set: MOUNT_ATTR_IDMAP,
+        set: flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).sum(),
         clear: 0,
         propagation: 0,
-        user_namespace: user_namespace.as_raw_fd() as u64,
+        user_namespace: change.owners.map_or(0, |file| file.as_raw_fd() as u64),
     };
     // SAFETY: the structure has the kernel's layout, its size is passed and it outlives the call.
     check(unsafe {
@@ -79,18 +100,17 @@ pub fn map_owners(mount: &OwnedFd, user_namespace: &OwnedFd) -> io::Result<()> {
     })
 }
 
-/// Attaches a detached mount at `target`.
-pub fn attach_mount(mount: &OwnedFd, target: &Path) -> io::Result<()> {
-    let target = c_path(target)?;
+/// Attaches a detached mount on an opened file or directory.
+pub fn attach_mount(mount: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
     // SAFETY: both paths are C strings that outlive the call.
     check(unsafe {
         libc::syscall(
             libc::SYS_move_mount,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_FDCWD,
-            target.as_ptr(),
-            MOVE_MOUNT_F_EMPTY_PATH,
+            target.as_raw_fd(),
+            c"".as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
         )
     })
 }

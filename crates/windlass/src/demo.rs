@@ -58,6 +58,13 @@ pub fn main(arguments: &DemoArguments) -> ExitCode {
         Err(code) => return code,
     };
     let mut screen = Screen::stdout();
+    for mut dead in DemoPlatform::of_killed_demos() {
+        screen.detail(&format!(
+            "removing {}, left by a demo that was killed",
+            dead.directory().display()
+        ));
+        dead.clean_up().iter().for_each(|what| screen.bad(&format!("left behind: {what}")));
+    }
     let started = Interrupt::watch()
         .map_err(|source| DemoError::Io { what: "signals cannot be received".to_owned(), source })
         .and_then(|interrupt| Ok((interrupt, DemoPlatform::prepare_directories()?)));

@@ -1,6 +1,7 @@
 //! Repository chores: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask bench`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod run;
 mod test;
 mod tidy;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("test") => test::main(),
         Some("tidy") => tidy::main(),
+        Some("bench") => bench::main(&arguments[1..]),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)

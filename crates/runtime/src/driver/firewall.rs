@@ -21,7 +21,9 @@ fn table(name: &str) -> String {
 }
 
 /// Returns the rules: instances reach the world, but neither each other, nor this machine (except
-/// its name servers and the given ports), nor the cloud's metadata service.
+/// its name servers and the given ports), nor the cloud's metadata service. What is meant for an
+/// instance that is gone is refused: with its route gone as well, it would leave for the default
+/// gateway, and whoever answers there would be taken for the app.
 fn rules(name: &str, subnet: &Subnet, host_ports: &[u16], name_servers: &[Ipv4Addr]) -> String {
     let (table, devices) = (table(name), interface_prefix(name));
     let (network, prefix) = (subnet.network, subnet.prefix);
@@ -53,7 +55,13 @@ table inet {table} {{
     ct state established,related accept
     ip saddr . ip daddr @allowed_pairs accept
     oifname \"{devices}*\" drop
+    ip daddr {network}/{prefix} drop
     iifname \"{devices}*\" ip daddr 169.254.0.0/16 drop
+  }}
+  chain output {{
+    type filter hook output priority filter; policy accept;
+    ip daddr {network}/{prefix} oifname != \"{devices}*\" meta l4proto tcp reject with tcp reset
+    ip daddr {network}/{prefix} oifname != \"{devices}*\" drop
   }}
   chain input {{
     type filter hook input priority filter; policy accept;

@@ -1,7 +1,7 @@
 //! The OCI bundle of an instance and its launch by libcontainer.
 
 use super::init::{COMMAND_NOT_FOUND, InitExecutor, wait_for_execution};
-use super::mounts::{self, Prepared, USERS};
+use super::mounts::{self, USERS};
 use super::{ShimError, network};
 use crate::cgroup::Cgroup;
 use crate::launch::{self, Launch};
@@ -94,9 +94,9 @@ pub fn start(directory: &Path, launch: &Launch, cgroup: &Cgroup) -> Result<Start
     let filter = crate::seccomp::load(&launch.seccomp_program)
         .map_err(ShimError::io(format!("read {:?}", launch.seccomp_program)))?;
     network::enter_new_network(launch)?;
-    let prepared = mounts::prepare(directory, launch)?;
+    let root = mounts::prepare(directory, launch)?;
     cgroup.create(&launch.spec.resources).map_err(ShimError::io("set the limits"))?;
-    let configuration = configuration(launch, cgroup, &prepared);
+    let configuration = configuration(launch, cgroup, &root);
     launch::write_json(Path::new("config.json"), &configuration)
         .map_err(ShimError::io("write config.json"))?;
 
@@ -271,16 +271,11 @@ fn system_mounts() -> Vec<Value> {
     ]
 }
 
-/// Returns the OCI runtime configuration. Limits are not in it: [`Cgroup`] sets them. Nor is the
-/// system call filter, which libcontainer would ignore: [`InitExecutor`] applies it.
-fn configuration(launch: &Launch, cgroup: &Cgroup, prepared: &Prepared) -> Value {
+/// Returns the OCI runtime configuration. Not in it are binds, which are in the root already;
+/// limits, which [`Cgroup`] sets; and the system call filter, which libcontainer would ignore:
+/// [`InitExecutor`] applies it.
+fn configuration(launch: &Launch, cgroup: &Cgroup, root: &Path) -> Value {
     let spec = &launch.spec;
-    let mut all_mounts = system_mounts();
-    all_mounts.extend(prepared.binds.iter().map(|bind| {
-        let access = if bind.writable { "rw" } else { "ro" };
-        let options = ["rbind", "nosuid", "nodev", access];
-        json!({"destination": bind.target, "type": "bind", "source": bind.source, "options": options})
-    }));
     let capabilities: &[&str] = if spec.user == 0 { &ROOT_CAPABILITIES } else { &[] };
     let mapping = json!([{"containerID": 0, "hostID": launch.user_base, "size": USERS}]);
     let terminal = matches!(spec.output, Output::Attached { terminal: Some(_) });
@@ -291,8 +286,8 @@ fn configuration(launch: &Launch, cgroup: &Cgroup, prepared: &Prepared) -> Value
     json!({
         "ociVersion": "1.0.2",
         "hostname": spec.id,
-        "root": {"path": prepared.root, "readonly": false},
-        "mounts": all_mounts,
+        "root": {"path": root, "readonly": false},
+        "mounts": system_mounts(),
         "process": {
             "terminal": terminal,
             "user": {"uid": spec.user, "gid": spec.user},

@@ -11,6 +11,7 @@ mod log_writer;
 mod mounts;
 mod network;
 mod output;
+mod root;
 
 pub use mounts::USERS;
 

@@ -1,9 +1,13 @@
 //! The container's file system, put together in the shim's own mount namespace: it never shows
 //! on the host and is gone with the last process that uses it.
+//!
+//! Binds are attached here and not by libcontainer: the shim is root outside and can reach their
+//! sources, and libcontainer looks a target up with hundreds of system calls.
 
 use super::ShimError;
+use super::root::Root;
 use crate::launch::Launch;
-use crate::sys::{self, Fork};
+use crate::sys::{self, Fork, MountChange};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::{self, File, Permissions};
@@ -11,7 +15,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use windlass_core::instance::Mount;
 
 /// Users in each container.
 pub const USERS: u32 = 65_536;
@@ -26,49 +29,100 @@ pub fn ca_bundle_path(user: u32) -> &'static str {
     if user == 0 { CA_BUNDLE_FOR_ROOT } else { CA_BUNDLE }
 }
 
-/// A file or directory to bind into the container.
-pub struct Bind {
-    pub source: PathBuf,
-    pub target: String,
-    pub writable: bool,
-}
-
-/// What [`prepare`] has mounted.
-pub struct Prepared {
-    pub root: PathBuf,
-    pub binds: Vec<Bind>,
-}
-
-/// Mounts the image's layers with a writable one on top, and everything that is bound in,
-/// below the instance's directory, which is the current one.
-pub fn prepare(directory: &Path, launch: &Launch) -> Result<Prepared, ShimError> {
+/// Mounts the image's layers with a writable one on top, and everything that is bound in, below
+/// the instance's directory, which is the current one. Returns the root.
+pub fn prepare(directory: &Path, launch: &Launch) -> Result<PathBuf, ShimError> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(ShimError::io("make a mount namespace"))?;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount::<str, str, str, str>(None, "/", None, private, None)
         .map_err(ShimError::io("make mounts private"))?;
     let users = user_namespace(launch.user_base).map_err(ShimError::io("make a user namespace"))?;
     mount_overlay(launch, &users)?;
-    mount_sys(launch).map_err(ShimError::io("mount /sys"))?;
+    let root = Root::open(Path::new("root"), launch.user_base)
+        .map_err(ShimError::io("open the container's root"))?;
+    let binder = Binder { root, users };
 
-    let mut binds = vec![bind(directory.join("sys"), "/sys")];
-    binds.extend(network_files(directory, launch)?);
+    mount_sys(launch).map_err(ShimError::io("mount /sys"))?;
+    binder.bind(Path::new("sys"), "/sys", Access::System)?;
+    for (file, target) in write_network_files(launch)? {
+        binder.bind(Path::new(file), target, Access::Read)?;
+    }
+    if let Some(resolv_conf) = &launch.resolv_conf {
+        binder.bind(resolv_conf, "/etc/resolv.conf", Access::Read)?;
+    }
     if let Some(bundle) = &launch.ca_bundle {
         if launch.spec.user == 0 {
             // Root inside may update its certificates, which replaces the file; a file that is
             // bound cannot be replaced.
-            copy_into_root(bundle, Path::new("root"), Path::new(CA_BUNDLE));
+            binder.root.copy_file(bundle, Path::new(CA_BUNDLE));
         }
-        let target = ca_bundle_path(launch.spec.user);
-        binds.push(host_bind(directory, bundle, "ca-certificates.crt", target)?);
+        binder.bind(bundle, ca_bundle_path(launch.spec.user), Access::Read)?;
     }
-    for (number, mount) in launch.spec.mounts.iter().enumerate() {
-        binds.push(volume(directory, number, mount, &users)?);
+    for mount in &launch.spec.mounts {
+        let access = Access::Volume { writable: mount.writable, id_mapped: mount.id_mapped };
+        binder.bind(&mount.source, &mount.target, access)?;
     }
-    Ok(Prepared { root: directory.join("root"), binds })
+    Ok(directory.join("root"))
 }
 
-fn bind(source: PathBuf, target: &str) -> Bind {
-    Bind { source, target: target.to_owned(), writable: false }
+/// How something is bound into the container.
+#[derive(Clone, Copy)]
+enum Access {
+    /// With everything mounted below it, as it is.
+    System,
+    Read,
+    Volume {
+        writable: bool,
+        id_mapped: bool,
+    },
+}
+
+/// Binds files and directories of the host into the container.
+struct Binder {
+    root: Root,
+    users: OwnedFd,
+}
+
+impl Binder {
+    fn bind(&self, source: &Path, target: &str, access: Access) -> Result<(), ShimError> {
+        let is_directory =
+            fs::metadata(source).map_err(ShimError::io(format!("mount {source:?}")))?.is_dir();
+        let (change, recursive) = match access {
+            Access::System => (MountChange::default(), true),
+            Access::Read => {
+                (MountChange { owners: None, read_only: true, restricted: true }, false)
+            }
+            Access::Volume { writable, id_mapped } => {
+                let owners = id_mapped.then_some(&self.users);
+                (MountChange { owners, read_only: !writable, restricted: true }, false)
+            }
+        };
+        let copy = copy_mount(source, &change, recursive)?;
+        let point = self
+            .root
+            .mount_point(Path::new(target), is_directory)
+            .map_err(ShimError::io(format!("make the mount point {target}")))?;
+        sys::attach_mount(&copy, &point)
+            .map_err(ShimError::io(format!("mount {source:?} at {target}")))
+    }
+}
+
+/// Returns a detached copy of the mount at `source`.
+fn copy_mount(
+    source: &Path,
+    change: &MountChange<'_>,
+    recursive: bool,
+) -> Result<OwnedFd, ShimError> {
+    let copy =
+        sys::clone_mount(source, recursive).map_err(ShimError::io(format!("mount {source:?}")))?;
+    match sys::change_mount(&copy, change) {
+        Ok(()) => Ok(copy),
+        Err(error) if change.owners.is_some() => Err(ShimError::Container(format!(
+            "map the owners of {source:?}: {error}; this needs Linux 5.19 or newer and a file \
+             system that supports it (ext4, xfs, btrfs, tmpfs since 6.3)"
+        ))),
+        Err(error) => Err(ShimError::io(format!("change the mount of {source:?}"))(error)),
+    }
 }
 
 /// Makes a user namespace for the mapping of mounts: 0 inside is `base` outside.
@@ -108,48 +162,44 @@ fn pipe() -> io::Result<(File, File)> {
     Ok((read.into(), write.into()))
 }
 
-/// Mounts a copy of the mount at `source` on `target`, which exists, with owners mapped.
-fn mount_copy(source: &Path, target: &Path, users: Option<&OwnedFd>) -> Result<(), ShimError> {
-    let copy = sys::clone_mount(source).map_err(ShimError::io(format!("open {source:?}")))?;
-    if let Some(users) = users {
-        sys::map_owners(&copy, users).map_err(|error: io::Error| {
-            ShimError::Container(format!(
-                "map the owners of {source:?}: {error}; this needs Linux 5.19 or newer and a file \
-                 system that supports it (ext4, xfs, btrfs, tmpfs since 6.3)"
-            ))
-        })?;
-    }
-    sys::attach_mount(&copy, target).map_err(ShimError::io(format!("mount {source:?}")))
-}
-
 fn mount_overlay(launch: &Launch, users: &OwnedFd) -> Result<(), ShimError> {
     // Short relative names: all options together must fit one page.
     let mut lower = Vec::new();
     for (number, layer) in launch.layers.iter().enumerate() {
+        let change = MountChange { owners: Some(users), ..MountChange::default() };
         let target = format!("l/{number}");
-        fs::create_dir_all(&target).map_err(ShimError::io(format!("make {target}")))?;
-        mount_copy(layer, Path::new(&target), Some(users))?;
+        attach_copy(layer, &target, &change)?;
         lower.push(target);
     }
-    let writable = &launch.writable_directory;
-    let made = (|| {
-        let owner = launch.user_base;
-        for name in ["upper", "work"] {
-            let path = writable.join(name);
-            fs::create_dir_all(&path)?;
-            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
-            std::os::unix::fs::chown(&path, Some(owner), Some(owner))?;
-        }
-        fs::create_dir_all("w")?;
-        fs::create_dir_all("root")
-    })();
-    made.map_err(ShimError::io(format!("make the writable layer {writable:?}")))?;
-    mount_copy(writable, Path::new("w"), None)?;
+    make_writable_layer(launch)
+        .map_err(ShimError::io(format!("make {:?}", launch.writable_directory)))?;
+    attach_copy(&launch.writable_directory, "w", &MountChange::default())?;
+    fs::create_dir_all("root").map_err(ShimError::io("make the container's root"))?;
     // Volatile: nothing of the writable layer is used after the instance has ended, so there is
     // nothing to flush to the disk.
     let options = format!("lowerdir={},upperdir=w/upper,workdir=w/work,volatile", lower.join(":"));
     mount(Some("overlay"), "root", Some("overlay"), MsFlags::MS_NODEV, Some(&*options))
         .map_err(ShimError::io("mount the image's layers"))
+}
+
+fn attach_copy(source: &Path, target: &str, change: &MountChange<'_>) -> Result<(), ShimError> {
+    let copy = copy_mount(source, change, false)?;
+    fs::create_dir_all(target)
+        .and_then(|()| File::open(target))
+        .and_then(|point| sys::attach_mount(&copy, &point.into()))
+        .map_err(ShimError::io(format!("mount {source:?}")))
+}
+
+/// Makes the writable layer, owned by the container's root.
+fn make_writable_layer(launch: &Launch) -> io::Result<()> {
+    let owner = Some(launch.user_base);
+    for name in ["upper", "work"] {
+        let path = launch.writable_directory.join(name);
+        fs::create_dir_all(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        std::os::unix::fs::chown(&path, owner, owner)?;
+    }
+    Ok(())
 }
 
 /// Mounts a read-only `/sys` that belongs to the container's network namespace. Only the memory
@@ -169,64 +219,15 @@ fn mount_sys(launch: &Launch) -> io::Result<()> {
     Ok(())
 }
 
-fn network_files(directory: &Path, launch: &Launch) -> Result<Vec<Bind>, ShimError> {
+/// Writes the files that name the instance; returns them with their places in the container.
+fn write_network_files(launch: &Launch) -> Result<[(&'static str, &'static str); 2], ShimError> {
     let name = launch.spec.id.as_str();
     let hosts = format!(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{}\t{name}\n",
         launch.address
     );
-    let mut binds = Vec::new();
-    for (file, target, content) in
-        [("hosts", "/etc/hosts", hosts), ("hostname", "/etc/hostname", format!("{name}\n"))]
-    {
-        let path = directory.join(file);
-        let written = fs::write(&path, content)
-            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)));
-        written.map_err(ShimError::io(format!("write {path:?}")))?;
-        binds.push(bind(path, target));
-    }
-    if let Some(resolv_conf) = &launch.resolv_conf {
-        binds.push(host_bind(directory, resolv_conf, "resolv.conf", "/etc/resolv.conf")?);
-    }
-    Ok(binds)
-}
-
-/// Makes a mount point below the instance's directory for a file of the host, so that the
-/// container's root, who is nobody outside, need not be able to reach the original's directory.
-fn host_bind(directory: &Path, source: &Path, name: &str, target: &str) -> Result<Bind, ShimError> {
-    let point = directory.join(name);
-    File::create(&point).map_err(ShimError::io(format!("make {point:?}")))?;
-    mount_copy(source, &point, None)?;
-    Ok(bind(point, target))
-}
-
-fn volume(
-    directory: &Path,
-    number: usize,
-    mount: &Mount,
-    users: &OwnedFd,
-) -> Result<Bind, ShimError> {
-    let source = &mount.source;
-    let is_directory =
-        fs::metadata(source).map_err(ShimError::io(format!("mount {source:?}")))?.is_dir();
-    let point = directory.join(format!("m{number}"));
-    let made = if is_directory { fs::create_dir(&point) } else { File::create(&point).map(drop) };
-    made.map_err(ShimError::io(format!("make {point:?}")))?;
-    mount_copy(source, &point, mount.id_mapped.then_some(users))?;
-    Ok(Bind { source: point, target: mount.target.clone(), writable: mount.writable })
-}
-
-/// Copies a file of the host to `target` of the image mounted at `root`, if the directory is
-/// there. The image's symbolic links cannot lead out of it.
-fn copy_into_root(source: &Path, root: &Path, target: &Path) {
-    let copied = (|| {
-        let root = OwnedFd::from(File::open(root)?);
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-        let file = sys::open_in_root(&root, target, flags, 0o644)?;
-        File::from(file).write_all(&fs::read(source)?)
-    })();
-    if let Err(error) = copied {
-        // An image without the directory has no program that would look there.
-        eprintln!("the CA bundle was not copied into the image: {error}");
-    }
+    fs::write("hosts", hosts)
+        .and_then(|()| fs::write("hostname", format!("{name}\n")))
+        .map_err(ShimError::io("write the hosts file"))?;
+    Ok([("hosts", "/etc/hosts"), ("hostname", "/etc/hostname")])
 }

@@ -87,10 +87,9 @@ mod tests {
     fn a_directory_and_a_process_with_it_are_found() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        let mut child = Command::new("sh")
-            .args(["-c", "sleep 60; :", &path.display().to_string()])
-            .spawn()
-            .unwrap();
+        let file = path.join("file");
+        std::fs::write(&file, "").unwrap();
+        let mut child = Command::new("tail").arg("-f").arg(&file).spawn().unwrap();
         let left = find_now("000000", &[path]);
         child.kill().unwrap();
         child.wait().unwrap();

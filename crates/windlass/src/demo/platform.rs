@@ -5,7 +5,7 @@ use super::{DemoError, child, leftovers};
 use crate::config::Config;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use windlass_oci::ImageStore;
 
 /// Where all `windlass` servers keep what must not survive a reboot.
 const RUN_PARENT: &str = "/run/windlass";
+/// The demo's directory, less its process number.
+const DIRECTORY: &str = "/var/tmp/windlass-demo-";
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const TEARDOWN_LIMIT: Duration = Duration::from_secs(120);
@@ -40,24 +42,45 @@ pub struct Doors {
 impl DemoPlatform {
     /// Makes the directories. Instances must be able to pass through them.
     pub fn prepare_directories() -> Result<Self, DemoError> {
-        let proc_exe = Path::new("/proc/self/exe");
-        let program = std::env::current_exe().map_err(DemoError::io("cannot find", proc_exe))?;
-        let directory = PathBuf::from(format!("/var/tmp/windlass-demo-{}", std::process::id()));
+        let made_run_parent = !Path::new(RUN_PARENT).exists();
+        let directory = PathBuf::from(format!("{DIRECTORY}{}", std::process::id()));
         std::fs::DirBuilder::new()
             .mode(0o711)
             .create(&directory)
             .map_err(DemoError::io("cannot make", &directory))?;
-        let made_run_parent = !Path::new(RUN_PARENT).exists();
-        let config = config(&directory)?;
-        let (server, doors) = (None, None);
-        let platform = Self { program, directory, config, server, doors, made_run_parent };
+        let platform = Self { made_run_parent, ..Self::of(directory)? };
         for name in ["data", "home"] {
             let path = platform.directory.join(name);
             std::fs::create_dir(&path).map_err(DemoError::io("cannot make", &path))?;
         }
-        let file = platform.config_file();
-        std::fs::write(&file, "").map_err(DemoError::io("cannot write", &file))?;
         Ok(platform)
+    }
+
+    /// Returns what demos have left behind that were killed before they could clean up.
+    pub fn of_killed_demos() -> Vec<Self> {
+        let is_dead = |path: &Path| {
+            let pid = path.to_str().and_then(|path| path.strip_prefix(DIRECTORY));
+            pid.is_some_and(|pid| {
+                pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()
+            })
+        };
+        // Everybody may make such a name there.
+        let is_ours = |path: &Path| {
+            std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == 0)
+        };
+        let entries = std::fs::read_dir("/var/tmp").into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths
+            .filter(|path| is_dead(path) && is_ours(path))
+            .filter_map(|path| Self::of(path).ok())
+            .collect()
+    }
+
+    fn of(directory: PathBuf) -> Result<Self, DemoError> {
+        let proc_exe = Path::new("/proc/self/exe");
+        let program = std::env::current_exe().map_err(DemoError::io("cannot find", proc_exe))?;
+        let config = config(&directory)?;
+        Ok(Self { program, directory, config, server: None, doors: None, made_run_parent: false })
     }
 
     pub fn directory(&self) -> &Path {
@@ -116,7 +139,12 @@ impl DemoPlatform {
         let copy = file.try_clone().map_err(DemoError::io("cannot write", &log))?;
         let router = preferred(&[8080, 8000, 8088, 8888]);
         let api = preferred(&[8081, 8001, 8089, 8889]);
-        let mut server = self.role("server");
+        // However the demo ends, the server does not outlive it.
+        let mut server = Command::new("setpriv");
+        server.args(["--pdeathsig", "TERM", "--"]);
+        let role = self.role("server");
+        server.arg(role.get_program()).args(role.get_args());
+        remove_settings(&mut server);
         server.args(["--ssh-listen", "off"]);
         server.args(["--router-listen", &router.to_string(), "--api-listen", &api.to_string()]);
         server.stdin(Stdio::null()).stdout(file).stderr(copy);
@@ -206,16 +234,15 @@ impl DemoPlatform {
         let mut left = Vec::new();
         if let Some(mut server) = self.server.take() {
             child::stop(&mut server, STOP_LIMIT);
-            let mut said = |line: &str| left.push(format!("teardown: {line}"));
+        }
+        // The server makes it before anything else.
+        if self.config.run_directory().exists() {
             let teardown = self.role("teardown");
-            let ended = child::run(
-                "windlass teardown",
-                teardown,
-                TEARDOWN_LIMIT,
-                &Interrupt::never(),
-                &mut said,
-            );
-            if let Err(error) = ended {
+            let said = |line: &str| left.push(format!("teardown: {line}"));
+            let never = Interrupt::never();
+            if let Err(error) =
+                child::run("windlass teardown", teardown, TEARDOWN_LIMIT, &never, said)
+            {
                 left.push(error.to_string());
             }
         }

@@ -17,7 +17,7 @@ const MARKS: &[(&str, &str, &str)] = &[
     ("app[api]", "Build succeeded", "built; the image is in place"),
     ("app[api]", "Release v", "release made"),
     ("heroku[web.1]", "Starting process", "new instance starts, beside the old one"),
-    ("heroku[web.1]", "State changed from starting to up", "new instance is up: its port is open"),
+    ("heroku[web.1]", "State changed from starting to up", "new instance is up: it answers"),
     ("heroku[web.1]", "Stopping all processes", "traffic moved to it; the old one drains"),
     ("heroku[web.1]", "Process exited", "old instance has drained and is gone"),
 ];

@@ -1,0 +1,59 @@
+//! Medians, percentiles and tables.
+
+/// Measurements of one thing.
+#[derive(Clone, Debug, Default)]
+pub struct Samples(Vec<f64>);
+
+impl Samples {
+    pub fn push(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
+    pub fn median(&self) -> f64 {
+        self.at(0.5)
+    }
+
+    pub fn p90(&self) -> f64 {
+        self.at(0.9)
+    }
+
+    pub fn mean(&self) -> f64 {
+        self.0.iter().sum::<f64>() / self.0.len() as f64
+    }
+
+    /// The value below which this share of the samples is; between two samples, in proportion.
+    fn at(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+        let position = share * last as f64;
+        let (below, above) = (position.floor() as usize, position.ceil() as usize);
+        sorted[below] + (sorted[above] - sorted[below]) * (position - position.floor())
+    }
+}
+
+impl FromIterator<f64> for Samples {
+    fn from_iter<T: IntoIterator<Item = f64>>(values: T) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+/// Says whether a figure reaches its goal.
+pub fn against_goal(what: &str, value: f64, goal: f64, unit: &str) {
+    let verdict = if value <= goal { "reached" } else { "MISSED" };
+    println!("  {what}: {value:.2} {unit}, goal at most {goal} {unit}: {verdict}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Samples;
+
+    #[test]
+    fn percentiles_are_between_the_samples() {
+        let samples: Samples = [4.0, 1.0, 3.0, 2.0].into_iter().collect();
+        assert_eq!(samples.median(), 2.5);
+        assert!((samples.p90() - 3.7).abs() < 1e-9);
+        assert_eq!(samples.mean(), 2.5);
+        assert!(Samples::default().median().is_nan());
+    }
+}
