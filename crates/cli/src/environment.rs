@@ -62,11 +62,4 @@ impl Environment {
             .map(|folder| folder.join(name))
             .find(|candidate| candidate.is_file())
     }
-
-    /// The owner's token as a server on this machine wrote it, if this user may read it.
-    pub fn owner_token_file(&self) -> Option<PathBuf> {
-        let data = self.variable("WINDLASS_DATA").unwrap_or("/var/lib/windlass");
-        let path = Path::new(data).join("owner-token");
-        std::fs::File::open(&path).is_ok().then_some(path)
-    }
 }

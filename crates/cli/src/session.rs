@@ -70,12 +70,9 @@ impl Session {
 
     fn not_logged_in(&self, url: &str) -> CliError {
         let message = format!("You are not logged in to {url}.");
-        let mut hint =
-            "Run `windlass login`; the server printed the owner's token at its first start."
+        let hint =
+            "Run `windlass login`; the server printed the owner's token at its first start (lost? `windlass owner-token` there makes another)."
                 .to_owned();
-        if let Some(path) = self.environment.owner_token_file() {
-            hint.push_str(&format!("\nOn this machine it is in {}.", path.display()));
-        }
         CliError::new(ErrorKind::NotLoggedIn, message).hint(hint)
     }
 

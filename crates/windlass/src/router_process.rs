@@ -37,8 +37,16 @@ impl RouterProcess {
     /// Connects to the router that runs already, or starts one, and keeps one running. Returns it
     /// and the address at which it takes requests.
     pub async fn start(place: RouterPlace) -> Result<(Arc<Self>, SocketAddr), RouterUnavailable> {
-        let client = connect_or_spawn(&place).await?;
-        let listen = address_of(&client).await?;
+        let mut client = connect_or_spawn(&place).await?;
+        let mut listen = address_of(&client).await?;
+        if place.listen.port() != 0 && listen != place.listen {
+            tracing::warn!(was = %listen, now = %place.listen, "router.listen changed; starting the router anew");
+            if let Some(pid) = pid(&place.control_socket).await {
+                stop_process(pid).await;
+            }
+            client = connect_or_spawn(&place).await?;
+            listen = address_of(&client).await?;
+        }
         let (sender, connected) = watch::channel(Some(client));
         let (count, connections) = watch::channel(1);
         // A router that is started again takes the port that the first one got.
@@ -163,4 +171,18 @@ pub async fn pid(control_socket: &Path) -> Option<u32> {
 fn last_line(file: &Path) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.lines().last().unwrap_or("it said nothing").to_owned()
+}
+
+/// Sends SIGTERM and, after its drain, SIGKILL.
+pub async fn stop_process(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    let _ = kill_process(pid, Signal::TERM);
+    for _ in 0..350 {
+        if test_kill_process(pid).is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let _ = kill_process(pid, Signal::KILL);
 }

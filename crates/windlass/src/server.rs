@@ -143,7 +143,7 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerE
     let doors = Doors::bind(config).await?;
     let (router, router_address) =
         RouterProcess::start(router_place(config, &run_directory)?).await?;
-    let driver = open_driver(config, &images).await?;
+    let driver = open_driver(config, &images, &[router_address.port()]).await?;
     let settings = settings(config, run_directory.clone(), router_address, doors.api_address);
     let connections = router.connections.clone();
     let platform = Platform::open(settings, driver, images, router).await?;
@@ -193,18 +193,18 @@ fn router_place(config: &Config, run_directory: &Path) -> Result<RouterPlace, Se
     })
 }
 
+/// `host_ports`: what instances may reach on this machine, so that an app can call another one by
+/// its public name.
 async fn open_driver(
     config: &Config,
     images: &ImageStore,
+    host_ports: &[u16],
 ) -> Result<Arc<EmbeddedDriver>, RuntimeError> {
     let work_directory = config.data_directory.join("instances");
-    EmbeddedDriver::open(RuntimeConfig::new(
-        config.name(),
-        config.run_directory(),
-        work_directory,
-        images.clone(),
-    ))
-    .await
+    let mut runtime =
+        RuntimeConfig::new(config.name(), config.run_directory(), work_directory, images.clone());
+    runtime.host_ports = host_ports.to_vec();
+    EmbeddedDriver::open(runtime).await
 }
 
 fn settings(
@@ -334,10 +334,10 @@ pub fn teardown(config: &Config) -> Result<(), ServerError> {
         let run_directory = config.run_directory();
         make_run_directory(&run_directory)?;
         if let Some(pid) = router_process::pid(&run_directory.join("router.sock")).await {
-            stop_process(pid).await;
+            router_process::stop_process(pid).await;
         }
         let images = ImageStore::open(&config.image_directory())?;
-        open_driver(config, &images).await?.shutdown_everything().await;
+        open_driver(config, &images, &[]).await?.shutdown_everything().await;
         match std::fs::remove_dir_all(&run_directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(io("cannot remove", &run_directory)(error))
@@ -345,20 +345,6 @@ pub fn teardown(config: &Config) -> Result<(), ServerError> {
             _ => Ok(()),
         }
     })
-}
-
-/// Sends SIGTERM and, after its drain, SIGKILL.
-async fn stop_process(pid: u32) {
-    use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    let _ = kill_process(pid, Signal::TERM);
-    for _ in 0..350 {
-        if test_kill_process(pid).is_err() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let _ = kill_process(pid, Signal::KILL);
 }
 
 /// `windlass owner-token`: for an owner whose token is lost.

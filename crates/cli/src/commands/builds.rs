@@ -1,12 +1,13 @@
-//! `windlass builds`
+//! `windlass builds`, `windlass builds:output`
 
 use super::app_path;
 use crate::arguments::{AppArguments, JsonArguments};
 use crate::client::Range;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{Cell, Style, Table};
 use crate::session::Session;
 use crate::time::with_age;
+use std::io::{BufRead, BufReader};
 use windlass_wire::Build;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -24,7 +25,9 @@ impl Builds {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
         let path = app_path(&app, "/builds");
-        let builds: Vec<Build> = client.list(&path, Range::NewestCreated(self.num))?;
+        let mut builds: Vec<Build> = client.list(&path, Range::NewestCreated(self.num))?;
+        // The server keeps builds of the same second on one page.
+        builds.truncate(self.num as usize);
         if self.json.json {
             return session.output.json(&builds);
         }
@@ -50,5 +53,39 @@ impl Builds {
         }
         session.output.heading(&format!("{app} Builds"))?;
         session.output.table(&table)
+    }
+}
+
+/// Shows what a build said.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BuildsOutput {
+    /// The build's id, or its first letters [default: the newest build]
+    #[arg(value_name = "BUILD")]
+    build: Option<String>,
+    #[command(flatten)]
+    app: AppArguments,
+}
+
+impl BuildsOutput {
+    pub fn run(self, session: &mut Session) -> Result<()> {
+        let (client, app) = session.app_client(&self.app)?;
+        let builds: Vec<Build> =
+            client.list(&app_path(&app, "/builds"), Range::NewestCreated(200))?;
+        let wanted = self.build.unwrap_or_default();
+        let Some(build) = builds.iter().find(|build| build.id.starts_with(&wanted)) else {
+            return Err(CliError::not_found(format!("{app} has no build {wanted}."))
+                .hint(format!("`windlass builds -a {app}` lists them.")));
+        };
+        let mut lines = BufReader::new(client.stream(&build.output_stream_url)?);
+        let mut line = String::new();
+        while lines
+            .read_line(&mut line)
+            .map_err(|error| CliError::file("The output broke off", &error))?
+            > 0
+        {
+            session.output.line(line.trim_end_matches('\n'))?;
+            line.clear();
+        }
+        Ok(())
     }
 }

@@ -43,10 +43,6 @@ fn token(given: Option<&str>, url: &str, session: &mut Session) -> Result<String
         Some("-") => session.read_line()?,
         Some(token) => token.to_owned(),
         None if session.environment.stdin_terminal => {
-            if let Some(path) = session.environment.owner_token_file() {
-                let note = format!("The owner's token of this machine is in {}", path.display());
-                session.output.note(note)?;
-            }
             terminal::ask_hidden(&mut session.output, &format!("Token for {url}: "))?
         }
         None => {

@@ -113,6 +113,9 @@ pub enum Command {
     /// List an app's builds
     #[command(name = "builds")]
     Builds(builds::Builds),
+    /// Show what a build said
+    #[command(name = "builds:output")]
+    BuildsOutput(builds::BuildsOutput),
 
     /// List an app's domains
     #[command(name = "domains")]
@@ -193,6 +196,7 @@ pub(crate) fn dispatch(
         Command::ReleasesInfo(arguments) => arguments.run(session),
         Command::Rollback(arguments) => arguments.run(session),
         Command::Builds(arguments) => arguments.run(session),
+        Command::BuildsOutput(arguments) => arguments.run(session),
         Command::Domains(arguments) => arguments.run(session),
         Command::DomainsAdd(arguments) => arguments.run(session),
         Command::DomainsRemove(arguments) => arguments.run(session),

@@ -27,8 +27,9 @@ impl List {
             return session.output.json(&processes);
         }
         if processes.is_empty() {
-            let hint = format!("Start some with `windlass ps:scale web=1 -a {app}`.");
-            return session.output.note(format!("{app} has no processes. {hint}"));
+            return session.output.note(format!(
+                "No process of {app} runs. Deploy it, or see `windlass ps:scale -a {app}` for what can be started."
+            ));
         }
         processes.sort_by_key(|process| number_of(&process.name));
         let mut groups: BTreeMap<(bool, String), Vec<Dyno>> = BTreeMap::new();

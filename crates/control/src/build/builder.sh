@@ -251,7 +251,7 @@ detect_default() {
   printf '            %s\n' 'HINT: A package.json (Node.js), a requirements.txt or pyproject.toml (Python),' \
     'a Procfile beside *.py files (Python) or an index.html (static site) is needed' \
     'at the top of the repository. Otherwise choose a buildpack yourself:' \
-    'windlass buildpacks:set NAME-OR-URL'
+    'windlass config:set BUILDPACK_URL=NAME-OR-URL'
   fail no_buildpack 1
 }
 

@@ -120,9 +120,9 @@ impl Platform {
         drop(attached);
         let outcome = match ended {
             Err(_) => {
-                let minutes = self.settings().build.timeout.as_secs() / 60;
+                let limit = in_words(self.settings().build.timeout);
                 Err(PlatformError::Invalid(format!(
-                    "The build took longer than its limit of {minutes} minutes and was stopped."
+                    "The build took longer than its limit of {limit} and was stopped."
                 )))
             }
             Ok(None) => {
@@ -221,6 +221,13 @@ impl Platform {
             output: Output::Attached { terminal: None },
             id,
         })
+    }
+}
+
+fn in_words(span: std::time::Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds >= 120 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} seconds"),
     }
 }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection that is kept open this long without an answer is one that the app works on.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A connection that is kept open this long without an answer is one that the app works on: the
+/// time after which the router would give up on a request (H12).
+const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns once the instance answers. Tried often at first, for apps that boot fast.

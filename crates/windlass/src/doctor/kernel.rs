@@ -31,14 +31,11 @@ fn version(release: &str) -> Check {
         (5, 19..) | (6.., _) => {
             Check::ok("kernel", format!("{release}, with id-mapped image layers"))
         }
-        (5, 4..) => Check::warn(
+        _ => Check::fail(
             "kernel",
-            format!("{release}, too old for id-mapped image layers: they are copied for each app"),
+            format!("{release} is too old for id-mapped image layers"),
             "upgrade to Linux 5.19 or newer",
         ),
-        _ => {
-            Check::fail("kernel", format!("{release} is too old"), "upgrade to Linux 5.19 or newer")
-        }
     }
 }
 
