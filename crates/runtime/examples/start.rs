@@ -122,7 +122,7 @@ fn specification(image: &Digest) -> Outcome<InstanceSpec> {
         image: image.clone(),
         command: vec!["/bin/echo".to_owned(), "started".to_owned()],
         working_directory: "/".to_owned(),
-        environment: BTreeMap::new(),
+        environment: BTreeMap::from([("HOME".to_owned(), "/app".to_owned())]),
         user: 1000,
         mounts: Vec::new(),
         resources: Resources {
