@@ -17,6 +17,11 @@ impl Samples {
         self.at(0.9)
     }
 
+    /// The smallest: what it takes when nothing else is in the way.
+    pub fn best(&self) -> f64 {
+        self.at(0.0)
+    }
+
     pub fn mean(&self) -> f64 {
         self.0.iter().sum::<f64>() / self.0.len() as f64
     }
@@ -53,7 +58,7 @@ mod tests {
         let samples: Samples = [4.0, 1.0, 3.0, 2.0].into_iter().collect();
         assert_eq!(samples.median(), 2.5);
         assert!((samples.p90() - 3.7).abs() < 1e-9);
-        assert_eq!(samples.mean(), 2.5);
+        assert_eq!((samples.mean(), samples.best()), (2.5, 1.0));
         assert!(Samples::default().median().is_nan());
     }
 }

@@ -27,7 +27,7 @@ const STAGES: &[(&str, &str)] = &[
     ("image", "layer in place, image made"),
     ("release", "release stored"),
     ("start", "container start"),
-    ("check", "the app's boot: until its port is open"),
+    ("check", "the app's boot: until it answers"),
     ("swap", "router told, release committed"),
     ("finish", "end of the push"),
 ];
