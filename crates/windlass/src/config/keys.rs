@@ -26,6 +26,20 @@ impl Key {
     }
 }
 
+fn put<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+/// Parses a value, unless it is the one that stands for none.
+fn unless<T>(
+    value: &str,
+    none: &str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if value == none { Ok(None) } else { parse(value).map(Some) }
+}
+
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number".to_owned())
 }
@@ -85,49 +99,49 @@ pub const KEYS: &[Key] = &[
         name: "data_directory",
         default: "/var/lib/windlass",
         help: "Everything that must survive a reboot: database, repositories, images, logs. One server a directory.",
-        set: |c, v| Ok(c.data_directory = absolute(v)?),
+        set: |c, v| put(&mut c.data_directory, absolute(v)),
     },
     Key {
         name: "run_directory",
         default: "",
         help: "Sockets and state that must not survive a reboot; on a tmpfs. Empty: /run/windlass/<name>, where <name> is derived from the data directory.",
-        set: |c, v| Ok(c.run_directory = if v.is_empty() { None } else { Some(absolute(v)?) }),
+        set: |c, v| put(&mut c.run_directory, unless(v, "", absolute)),
     },
     Key {
         name: "domain",
         default: "localhost",
         help: "Apps are served at <app>.<domain>. Point *.<domain> at this machine; *.localhost works by itself on a laptop.",
-        set: |c, v| Ok(c.domain = domain(v)?),
+        set: |c, v| put(&mut c.domain, domain(v)),
     },
     Key {
         name: "router.listen",
         default: "0.0.0.0:8080",
         help: "Where the router takes requests for apps.",
-        set: |c, v| Ok(c.router_listen = address(v)?),
+        set: |c, v| put(&mut c.router_listen, address(v)),
     },
     Key {
         name: "router.public_port",
         default: "0",
         help: "The port in the URLs of apps, if it is not the one of router.listen (behind another proxy). 0: the same.",
-        set: |c, v| Ok(c.router_public_port = Some(number(v)?).filter(|port| *port != 0)),
+        set: |c, v| put(&mut c.router_public_port, unless(v, "0", number)),
     },
     Key {
         name: "api.listen",
         default: "127.0.0.1:8081",
         help: "Where the API and git over HTTP are served, in plain HTTP: keep it on the loopback, or behind a proxy with TLS.",
-        set: |c, v| Ok(c.api_listen = address(v)?),
+        set: |c, v| put(&mut c.api_listen, address(v)),
     },
     Key {
         name: "api.url",
         default: "",
         help: "The API's URL as clients see it. Empty: http://localhost:<port of api.listen>.",
-        set: |c, v| Ok(c.api_url = if v.is_empty() { None } else { Some(url(v)?) }),
+        set: |c, v| put(&mut c.api_url, unless(v, "", url)),
     },
     Key {
         name: "ssh.listen",
         default: "0.0.0.0:2222",
         help: "Where git over SSH is served. `off`: nowhere.",
-        set: |c, v| Ok(c.ssh_listen = if v == "off" { None } else { Some(address(v)?) }),
+        set: |c, v| put(&mut c.ssh_listen, unless(v, "off", address)),
     },
     Key {
         name: "owner.email",
@@ -146,79 +160,79 @@ pub const KEYS: &[Key] = &[
         name: "boot_timeout",
         default: "60",
         help: "Seconds a web process may take to open its port (Heroku's R10).",
-        set: |c, v| Ok(c.boot_timeout = seconds(v)?),
+        set: |c, v| put(&mut c.boot_timeout, seconds(v)),
     },
     Key {
         name: "drain_timeout",
         default: "30",
         help: "Seconds that requests in flight may go on at an instance that is being replaced.",
-        set: |c, v| Ok(c.drain_timeout = seconds(v)?),
+        set: |c, v| put(&mut c.drain_timeout, seconds(v)),
     },
     Key {
         name: "stop_grace",
         default: "30",
         help: "Seconds between SIGTERM and SIGKILL (Heroku's R12).",
-        set: |c, v| Ok(c.stop_grace = seconds(v)?),
+        set: |c, v| put(&mut c.stop_grace, seconds(v)),
     },
     Key {
         name: "build.concurrent",
         default: "1",
         help: "Builds that may run side by side; the others wait.",
-        set: |c, v| Ok(c.build_concurrent = positive::<u32>(v)? as usize),
+        set: |c, v| put(&mut c.build_concurrent, positive::<u16>(v).map(usize::from)),
     },
     Key {
         name: "build.timeout",
         default: "900",
         help: "Seconds a build may take.",
-        set: |c, v| Ok(c.build_timeout = seconds(v)?),
+        set: |c, v| put(&mut c.build_timeout, seconds(v)),
     },
     Key {
         name: "build.memory",
         default: "2048",
         help: "Megabytes of memory a build may use.",
-        set: |c, v| Ok(c.build_memory = megabytes(v)?),
+        set: |c, v| put(&mut c.build_memory, megabytes(v)),
     },
     Key {
         name: "build.cpu",
         default: "0",
         help: "Thousandths of a core a build may use; 0: all, with a quarter of an instance's weight.",
-        set: |c, v| Ok(c.build_cpu = number(v)?),
+        set: |c, v| put(&mut c.build_cpu, number(v)),
     },
     Key {
         name: "build.processes",
         default: "1024",
         help: "Processes and threads a build may have.",
-        set: |c, v| Ok(c.build_processes = positive(v)?),
+        set: |c, v| put(&mut c.build_processes, positive(v)),
     },
     Key {
         name: "build.environment",
         default: "",
         help: "Environment of every build, as NAME=VALUE pairs: for example npm_config_registry of a mirror.",
-        set: |c, v| Ok(c.build_environment = pairs(v)?),
+        set: |c, v| put(&mut c.build_environment, pairs(v)),
     },
     Key {
         name: "instance.memory",
         default: "512",
         help: "Megabytes of memory an instance may use (Heroku's Standard-1X).",
-        set: |c, v| Ok(c.instance_memory = megabytes(v)?),
+        set: |c, v| put(&mut c.instance_memory, megabytes(v)),
     },
     Key {
         name: "instance.cpu",
         default: "0",
         help: "Thousandths of a core an instance may use; 0: no limit, shares are equal.",
-        set: |c, v| Ok(c.instance_cpu = number(v)?),
+        set: |c, v| put(&mut c.instance_cpu, number(v)),
     },
     Key {
         name: "instance.processes",
         default: "256",
         help: "Processes and threads an instance may have.",
-        set: |c, v| Ok(c.instance_processes = positive(v)?),
+        set: |c, v| put(&mut c.instance_processes, positive(v)),
     },
     Key {
         name: "releases_kept",
         default: "10",
         help: "Releases of an app whose image is kept, so that one can go back to them.",
-        set: |c, v| Ok(c.releases_kept = positive(v)?),
+        set: |c, v| put(&mut c.releases_kept, positive(v)),
     },
     Key {
         name: "log",
