@@ -123,10 +123,16 @@ impl Running {
         stdin.write_all(input).and_then(|()| stdin.flush()).expect("the program reads");
     }
 
-    /// Waits for its end. Panics when it takes too long.
+    /// Closes its standard input and waits for its end. Panics when it takes too long.
     #[track_caller]
     pub fn wait(mut self) -> Finished {
         drop(self.child.stdin.take());
+        self.wait_with_open_input()
+    }
+
+    /// Waits for its end. Panics when it takes too long.
+    #[track_caller]
+    pub fn wait_with_open_input(&mut self) -> Finished {
         let end = Instant::now() + LIMIT;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {

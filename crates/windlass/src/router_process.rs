@@ -108,7 +108,11 @@ async fn supervise(
 
 async fn connect_or_spawn(place: &RouterPlace) -> Result<RouterClient, RouterUnavailable> {
     if let Ok(client) = RouterClient::connect(&place.control_socket).await {
-        return Ok(client);
+        if address_of(&client).await.is_ok() {
+            return Ok(client);
+        }
+        // It was being ended when it took the connection: let it give up its lock.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut child =
         spawn(place).map_err(|error| RouterUnavailable(format!("it cannot be run: {error}")))?;

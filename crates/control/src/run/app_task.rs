@@ -36,7 +36,10 @@ pub(crate) enum Message {
 
 /// What happened to an instance.
 pub(crate) enum Event {
-    Started(Option<SocketAddr>),
+    Started {
+        address: Option<SocketAddr>,
+        at_ms: u64,
+    },
     StartFailed(String),
     Healthy,
     BootTimedOut,

@@ -81,7 +81,7 @@ async fn start_and_check(
     match driver.start(spec).await {
         Err(error) => tell(Event::StartFailed(error.to_string())),
         Ok(observed) => {
-            tell(Event::Started(observed.address));
+            tell(Event::Started { address: observed.address, at_ms: observed.started_at_ms });
             check(&id, &host, observed.address, &sender, boot_timeout, settle_time).await;
         }
     }

@@ -19,8 +19,10 @@ impl AppTask {
         let Some(tracked) = self.instances.get_mut(id) else { return };
         let starting = tracked.live.phase == Phase::Starting;
         match event {
-            Event::Started(address) => {
+            Event::Started { address, at_ms } => {
                 tracked.address = address;
+                // The driver's time: a restarted server gets the same one.
+                tracked.started_at_ms = at_ms;
                 let release = tracked.live.release;
                 if let Some(candidate) =
                     self.candidate.as_mut().filter(|c| c.release.version == release)

@@ -17,15 +17,22 @@ pub(crate) struct RouteInput<'a> {
     pub log_file: PathBuf,
 }
 
-/// Returns the route: every web instance of the current release that is up takes requests.
+/// Returns the route: every wanted web instance of the current release that is up takes requests.
+/// After a crash of the server instances may run that are not wanted any more.
 pub(crate) fn route(input: &RouteInput<'_>) -> AppRoute {
-    let current = input.current.map(|wanted| wanted.release);
+    let takes_requests = |live: &Live| {
+        let slot = &live.slot;
+        slot.process.is_web()
+            && live.phase == Phase::Up
+            && input.current.is_some_and(|wanted| {
+                live.release == wanted.release
+                    && wanted.quantities.get(&slot.process).is_some_and(|n| slot.index <= *n)
+            })
+    };
     let mut targets: Vec<Target> = input
         .live
         .iter()
-        .filter(|(live, _)| {
-            live.slot.process.is_web() && live.phase == Phase::Up && Some(live.release) == current
-        })
+        .filter(|(live, _)| takes_requests(live))
         .filter_map(|(live, address)| {
             Some(Target {
                 instance: live.id.clone(),
@@ -127,6 +134,14 @@ mod tests {
                 "no web wanted",
                 Some(web(0)),
                 vec![],
+                Crashes::new(),
+                Availability::NoWebProcesses,
+                0,
+            ),
+            (
+                "up but not wanted",
+                Some(web(0)),
+                vec![live(3, Phase::Up)],
                 Crashes::new(),
                 Availability::NoWebProcesses,
                 0,

@@ -18,7 +18,7 @@ const STEPS: usize = 10;
 struct Model {
     app: App,
     web: u32,
-    /// Whether instances ended that should not have: then an empty table is no fault.
+    /// Whether instances ended, or cannot be started: then an empty table is no fault.
     hurt: bool,
 }
 
@@ -150,9 +150,7 @@ impl History {
                 && test.router.targets(app.id).len() == up
         });
         let wanted = if self.is_deployed(which) { web as usize } else { 0 };
-        if self.test.up(&app).len() == wanted {
-            self.apps[which].hurt = false;
-        }
+        self.apps[which].hurt = self.test.up(&app).len() != wanted;
     }
 
     fn end(mut self) {

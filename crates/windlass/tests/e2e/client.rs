@@ -86,3 +86,25 @@ fn help_version_and_completions() {
     assert!(run(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
     assert!(run(&["completions", "bash"]).contains("windlass"));
 }
+
+#[test]
+fn git_push_uses_the_login() {
+    let server = shared_server!();
+    let (app, repository) = (TestApp::create(&server, "login"), python());
+    let home = tempfile::tempdir().unwrap();
+    let client = |arguments: &[&str]| {
+        let mut client = server.bare_client(arguments);
+        let _ = command::run(client.env("HOME", home.path()).current_dir(repository.path()), b"")
+            .success();
+    };
+    let url = format!("http://{}", server.api());
+    client(&["login", &url, "--token", server.token()]);
+    client(&["git:remote", "--app", &app.name]);
+    let push = |home: &std::path::Path| {
+        command::run(repository.command(&["push", "windlass", "main"]).env("HOME", home), b"")
+    };
+    let pushed = push(home.path());
+    assert!(pushed.everything().contains("Released v2"), "{pushed}");
+    let _ = pushed.success();
+    assert_eq!(app.get("/healthz").status, 200);
+}

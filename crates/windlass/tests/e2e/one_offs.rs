@@ -38,9 +38,9 @@ fn standard_input_is_piped_through_whole() {
 fn a_client_that_goes_away_takes_its_process_with_it() {
     let server = shared_server!();
     let app = TestApp::deployed(&server, "hangup", &python());
-    let mut client = app.start_cli(&["run", "echo started; sleep 1000"]);
+    let mut client = app.start_cli(&["run", "echo $((6 * 7)) begun; sleep 1000"]);
     wait_until("the command to run", Duration::from_secs(20), || {
-        client.so_far().contains("started")
+        client.so_far().contains("42 begun")
     });
     assert_eq!(app.processes().len(), 2, "{:?}", app.processes());
     client.signal(Signal::SIGKILL);
@@ -66,4 +66,30 @@ fn nothing_runs_before_the_first_deploy() {
     let refused = app.cli(&["run", "true"]);
     assert_eq!(refused.code(), 5, "{refused}");
     assert!(refused.stderr.contains("Nothing has been deployed"), "{refused}");
+}
+
+#[test]
+fn in_a_terminal_the_command_has_one_too() {
+    let server = shared_server!();
+    let app = TestApp::deployed(&server, "terminal", &python());
+    // `script` gives the client a terminal.
+    let client = server.client(&[]);
+    let line = format!(
+        "stty rows 31 cols 97; {} run --app {} 'tty; stty size; exit 9'",
+        crate::support::binary().display(),
+        app.name
+    );
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    script.env("TERM", "xterm").env("SHELL", "/bin/sh");
+    script.envs(client.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return windlass_testkit::skip("the program `script` is not installed");
+    }
+    let mut running = command::start(&mut script);
+    // An open standard input: at its end `script` would hang up.
+    let finished = running.wait_with_open_input();
+    assert_eq!(finished.code(), 9, "{finished}");
+    assert!(finished.stdout.contains("/dev/pts/"), "{finished}");
+    assert!(finished.stdout.contains("31 97"), "{finished}");
 }
