@@ -39,6 +39,8 @@ pub(crate) struct Candidate {
     pub release: Arc<Release>,
     pub wanted: Wanted,
     formation: BTreeMap<ProcessType, u32>,
+    /// The quantities when it began: what was scaled since is kept.
+    quantities_before: BTreeMap<ProcessType, u32>,
     even_if_broken: bool,
     started_at_us: u64,
     begun: Instant,
@@ -74,6 +76,7 @@ impl AppTask {
                 release: Arc::new(deploy.release),
                 wanted,
                 formation: deploy.formation,
+                quantities_before: self.quantities.clone(),
                 even_if_broken: deploy.even_if_broken,
                 started_at_us: crate::platform::now_us(),
                 begun: Instant::now(),
@@ -125,8 +128,14 @@ impl AppTask {
     }
 
     async fn commit_candidate(&mut self) {
-        let Some(candidate) = self.candidate.take() else { return };
+        let Some(mut candidate) = self.candidate.take() else { return };
         let up = Instant::now();
+        for (process, quantity) in &mut candidate.formation {
+            let now = self.quantities.get(process).copied();
+            if now != candidate.quantities_before.get(process).copied() {
+                *quantity = now.unwrap_or(*quantity);
+            }
+        }
         // A release without an image runs nothing: there is nothing to route to.
         let served = candidate.release.image.as_ref().map(|_| &candidate.wanted);
         if let Err(error) = self.platform.routes().upsert(self.route(served)).await {

@@ -190,3 +190,20 @@ fn destroying_an_app_leaves_nothing() {
     assert_eq!(test.driver.counts().killed, 1, "the worker ignores SIGTERM");
     let _ = test.create_app("gone");
 }
+
+#[test]
+fn what_is_scaled_during_a_deploy_stays_scaled() {
+    let test = TestPlatform::open();
+    let app = test.create_app("meanwhile");
+    let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
+
+    std::thread::scope(|scope| {
+        let deploy = scope.spawn(|| test.deploy(&app, &[("web", "slow 200")]));
+        test.wait_until("the new instance to start", |test| test.driver.running().len() == 2);
+        scale(&test, &app, "web", 3);
+        let deployed = deploy.join().unwrap();
+        assert!(deployed.is_ok(), "{deployed:?}");
+    });
+
+    test.wait_for_instances(&app, &["web.1", "web.2", "web.3"]);
+}
