@@ -46,7 +46,15 @@ check 'the result is valid JSON' valid_json "$RESULT"
 check 'the result tells' contains "$RESULT" '{"outcome":"succeeded","buildpack":"python","name":"Python","buildpacks":["python"],"exit_code":0,"stages":{"detect_ms":'
 check 'bin/release is kept' contains "$RELEASE" 'web: serve'
 
-app main.rs
+pack apt 'detect=[[ -f $1/Aptfile ]] && echo Apt' 'compile=true'
+app requirements.txt Aptfile
+build
+check 'an Aptfile beside a language is told' contains "$OUTPUT" 'windlass config:set BUILDPACK_URL="apt python"'
+app Aptfile
+build
+check 'an Aptfile alone is enough' contains "$OUTPUT" '-----> Apt app detected'
+
+app main.c
 build
 check 'nothing detected fails' equal "$STATUS" 1
 check 'nothing detected is told' contains "$OUTPUT" ' !     No default language could be detected for this app.'
@@ -92,6 +100,20 @@ kill "$(<"$APP/pid")"
 app 'bin/detect=#!/bin/sh\necho Inline\n' 'bin/compile=#!/bin/sh\necho inline compile >"$1/inline"\n'
 build inline
 check 'inline runs the scripts of the app' test -f "$APP/inline"
+
+# A buildpack that is a folder of the app, and folders that are not.
+app 'tools/pack/bin/detect=#!/bin/sh\necho Folder\n' 'tools/pack/bin/compile=#!/bin/sh\necho >"$1/folder"\n'
+build ./tools/pack
+check 'a folder of the app is a buildpack' test -f "$APP/folder"
+build ./tools/none
+check 'one that is not there is named' contains "$OUTPUT" 'the app has no folder tools/none'
+build ./../escape
+check 'one outside is refused' contains "$OUTPUT" 'the app has no folder ../escape'
+
+app x
+build http://me:hush@127.0.0.1:1/none.tgz
+check 'a buildpack that cannot be fetched is named' contains "$OUTPUT" 'failed to fetch the buildpack http://127.0.0.1:1/none.tgz'
+check 'without its password' equal "${OUTPUT//hush/}" "$OUTPUT"
 
 # A buildpack from a git address, by branch and by commit, and from an archive.
 pack remote 'detect=echo Remote' 'compile=echo remote one'

@@ -4,12 +4,13 @@
 
 # Lifecycle scripts of the app itself, which npm runs as part of an install.
 readonly LIFECYCLE=(preinstall install postinstall prepublish preprepare prepare postprepare)
+readonly -A lock_names=([npm]=package-lock.json [yarn]=yarn.lock [pnpm]=pnpm-lock.yaml)
 
 node_modules_key() {
   local sum lock=()
-  for file in package-lock.json npm-shrinkwrap.json .npmrc; do [[ -f $file ]] && lock+=("$file"); done
+  for file in package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml .npmrc .yarnrc .yarnrc.yml pnpm-workspace.yaml; do [[ -f $file ]] && lock+=("$file"); done
   sum=$({
-    printf '%s\n' "$STACK" "$HOSTTYPE" "$node_version" "$npm_range" "$dependencies_digest" "$(omit_dev && echo omit)"
+    printf '%s\n' "$STACK" "$HOSTTYPE" "$node_version" "$npm_range" "$manager" "$manager_version" "$dependencies_digest" "$(omit_dev && echo omit)"
     cat -- "${lock[@]}" /dev/null
   } | sha256sum)
   printf '%s' "${sum%% *}"
@@ -24,7 +25,7 @@ run_lifecycle() {
 }
 
 install_dependencies() {
-  local key cache="$CACHE_DIR/node_modules" begin=$EPOCHREALTIME took mode=(--include=dev)
+  local key cache="$CACHE_DIR/node_modules" begin=$EPOCHREALTIME took install
   if [[ -d node_modules ]]; then
     warn 'node_modules is checked into the repository; it is replaced. Add it to .gitignore.'
     rm -rf node_modules
@@ -41,18 +42,14 @@ install_dependencies() {
     run_lifecycle
     return 0
   fi
-  if omit_dev; then mode=(--omit=dev); fi
-  if [[ -f package-lock.json || -f npm-shrinkwrap.json ]]; then
-    heading 'Installing dependencies with npm ci'
-    indented npm ci "${mode[@]}" --loglevel=error || install_failed 'npm ci'
-  else
-    heading 'Installing dependencies with npm install'
-    warn 'There is no package-lock.json: each build may get other versions. Commit one.'
-    indented npm install "${mode[@]}" --no-package-lock --loglevel=error || install_failed 'npm install'
-  fi
+  install_command
+  heading "Installing dependencies with ${install[*]:0:2}"
+  has_lock || warn "There is no ${lock_names[$manager]}: each build may get other versions. Commit one."
+  indented "${install[@]}" || install_failed "${install[*]:0:2}"
   took=$((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/}))
   info "Dependencies installed in $((took / 1000000)).$((took / 100000 % 10)) s"
-  [[ -d node_modules ]] || return 0
+  # Packages of a workspace have folders of their own besides.
+  [[ -d node_modules && $has_workspaces == false ]] || return 0
   # The key is written last, so that an interrupted copy is never used.
   rm -rf "$cache"
   mkdir -p "$cache"
@@ -62,7 +59,7 @@ install_dependencies() {
 
 install_failed() {
   abort "$1 failed; its message is above." \
-    'If package.json and package-lock.json differ, run "npm install" and commit package-lock.json.'
+    "If package.json and ${lock_names[$manager]} differ, run \"$manager install\" and commit ${lock_names[$manager]}."
 }
 
 prune_dependencies() {
@@ -73,5 +70,7 @@ prune_dependencies() {
     return 0
   fi
   heading 'Removing devDependencies'
-  indented npm prune --omit=dev --loglevel=error || abort 'npm prune failed; its message is above.'
+  local prune
+  prune_command
+  indented "${prune[@]}" || abort "${prune[*]:0:2} failed; its message is above."
 }

@@ -17,7 +17,7 @@ readonly RESOLUTION_SECONDS=86400
 
 tool() { /usr/bin/python3 -I -S "$PACK_DIR/lib/$1.py" "${@:2}"; }
 
-# Sets node_range, node_origin, npm_range, scripts, dev_dependencies, dependencies_digest.
+# Sets node_range, node_origin, npm_range, scripts, dev_dependencies, dependencies_digest and more.
 read_package_json() {
   local facts
   facts=$(tool package_json package.json) || abort 'package.json cannot be used (see above).'
@@ -39,7 +39,9 @@ has_script() { [[ " $scripts " == *" $1 "* ]]; }
 run_script() {
   has_script "$1" || return 0
   heading "Running $1"
-  npm run --silent "$1" || abort "The script \"$1\" of package.json failed (see above)."
+  local run=("$manager" run)
+  if [[ $berry == false ]]; then run+=(--silent); fi
+  "${run[@]}" "$1" || abort "The script \"$1\" of package.json failed (see above)."
 }
 
 # Puts Node.js into BUILD_DIR/.heroku/node, from the cache where it has it.

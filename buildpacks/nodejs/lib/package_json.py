@@ -13,6 +13,8 @@ DEPENDENCY_FIELDS = (
     "optionalDependencies",
     "peerDependencies",
     "overrides",
+    "resolutions",
+    "pnpm",
     "workspaces",
     "bundleDependencies",
     "bundledDependencies",
@@ -36,11 +38,18 @@ def facts(text):
     scripts = package.get("scripts") or {}
     if not isinstance(engines, dict) or not isinstance(scripts, dict):
         raise SystemExit(" !     \"engines\" and \"scripts\" in package.json must be objects.")
+    manager, _, version = str(package.get("packageManager") or "").partition("@")
     depends = {field: package[field] for field in DEPENDENCY_FIELDS if package.get(field)}
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
     return [
         ("node_range", str(engines.get("node") or "").strip()),
         ("npm_range", str(engines.get("npm") or "").strip()),
+        ("yarn_range", str(engines.get("yarn") or "").strip()),
+        ("pnpm_range", str(engines.get("pnpm") or "").strip()),
+        ("package_manager", manager.strip()),
+        # What follows a plus is the digest of the archive.
+        ("package_manager_version", version.partition("+")[0].strip()),
+        ("has_workspaces", "true" if package.get("workspaces") else "false"),
         ("scripts", " ".join(name for name in scripts if not any(c.isspace() for c in name))),
         ("has_dependencies", "true" if depends else "false"),
         ("dev_dependencies", "true" if package.get("devDependencies") else "false"),

@@ -1,5 +1,5 @@
 # Sourced before every process of the app. No forks here: this is start-up time.
-export PATH="/app/.heroku/node/bin:/app/node_modules/.bin:$PATH"
+export PATH="/app/.heroku/node/bin:/app/.heroku/yarn/bin:/app/.heroku/pnpm/bin:/app/node_modules/.bin:$PATH"
 export NODE_HOME="${NODE_HOME:-/app/.heroku/node}"
 export NODE_ENV="${NODE_ENV:-production}"
 if [[ -z ${NODE_EXTRA_CA_CERTS:-} && -r /etc/ssl/certs/ca-certificates.crt ]]; then

@@ -92,6 +92,11 @@ class PackageJson(unittest.TestCase):
         self.assertEqual(facts["scripts"], "build")
         self.assertEqual((facts["has_dependencies"], facts["dev_dependencies"]), ("true", "true"))
 
+    def test_package_manager(self):
+        facts = dict(package_json.facts('{"packageManager": "pnpm@9.1.0+sha512.ab@c", "engines": {"yarn": "1.x"}, "workspaces": ["a"]}'))
+        self.assertEqual((facts["package_manager"], facts["package_manager_version"]), ("pnpm", "9.1.0"))
+        self.assertEqual((facts["yarn_range"], facts["pnpm_range"], facts["has_workspaces"]), ("1.x", "", "true"))
+
     def test_digest_is_of_dependencies_only(self):
         def digest(text):
             return dict(package_json.facts(text))["dependencies_digest"]

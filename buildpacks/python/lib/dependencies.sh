@@ -2,11 +2,15 @@
 # kept in the cache under a key of everything that determines it, so an
 # unchanged set of dependencies costs one copy.
 
-# Sets `requirements` (the files to hand to pip), `key_files` (those that
-# determine the result) and `local_source` (true where the app's own code is
-# installed, so that a cached environment could be out of date).
+# Sets `manager` (pip, poetry or uv), `requirements` (the files to hand to pip;
+# empty where there is nothing to install), `unhashed` (those that pip must be
+# given by themselves), `key_files` (those that determine the result),
+# `local_source` (true where the app's own code is installed with the rest, so
+# that a cached environment could be out of date) and `own_packages` (true where
+# it is installed afterwards).
 find_requirements() {
-  requirements=() key_files=() local_source=false
+  manager=pip requirements=() unhashed=() key_files=() local_source=false own_packages=false
+  warn_about_several
   if [[ -f requirements.txt ]]; then
     follow_requirements requirements.txt
     has_entries "${key_files[@]}" || return 0
@@ -14,11 +18,24 @@ find_requirements() {
   elif [[ -f Pipfile || -f Pipfile.lock ]]; then
     [[ -f Pipfile.lock ]] || abort 'There is a Pipfile but no Pipfile.lock. Run "pipenv lock" and commit the result.'
     derive_requirements Pipfile.lock
+  elif [[ -f poetry.lock ]]; then
+    find_poetry
+  elif [[ -f uv.lock ]]; then
+    find_uv
   elif [[ -f pyproject.toml ]]; then
     derive_requirements pyproject.toml
   elif [[ -f setup.py ]]; then
     requirements=(.) key_files=(setup.py) local_source=true
   fi
+}
+
+# The first of these that exists is used; say so where there are others.
+warn_about_several() {
+  local file found=()
+  for file in requirements.txt Pipfile.lock poetry.lock uv.lock; do
+    if [[ -f $file ]]; then found+=("$file"); fi
+  done
+  ((${#found[@]} < 2)) || warn "There are ${found[*]}; ${found[0]} is used. Remove those that are not meant."
 }
 
 # Collects a requirements file and the files it includes.
@@ -59,9 +76,12 @@ has_entries() {
 derive_requirements() {
   local list
   list=$(mktemp)
-  /usr/bin/python3 -I -S "$PACK_DIR/lib/requirements.py" "$1" >"$list" 2>"$list.err" || abort "$(<"$list.err")"
-  [[ -s $list ]] || return 0
+  /usr/bin/python3 -I -S "$PACK_DIR/lib/requirements.py" "$1" "$list.unhashed" >"$list" 2>"$list.err" || abort "$(<"$list.err")"
+  [[ ! -s $list.err ]] || warn "$(<"$list.err")"
+  [[ -s $list || -s $list.unhashed ]] || return 0
   requirements=(-r "$list") key_files=("$list")
+  if [[ -s $list.unhashed ]]; then unhashed=(-r "$list.unhashed") key_files+=("$list.unhashed"); fi
+  if grep -qE '^(-e )?\.' "$list.unhashed"; then local_source=true; fi
 }
 
 # Whether the app asks for a package: uses_package NAME
@@ -76,17 +96,18 @@ uses_package() {
 environment_key() {
   local sum
   sum=$({
-    printf '%s\n' "$STACK" "$python_version" "$standalone" "$HOSTTYPE" "${PIP_EXTRA_INDEX_URL:-}" "${PIP_INDEX_URL:-}"
+    printf '%s\n' "$STACK" "$python_version" "$standalone" "$HOSTTYPE" "${PIP_EXTRA_INDEX_URL:-}" "${PIP_INDEX_URL:-}" \
+      "$manager" "${UV_DEFAULT_INDEX:-}" "${UV_INDEX:-}"
     cat -- "${key_files[@]}" /dev/null
   } | sha256sum)
   printf '%s' "${sum%% *}"
 }
 
 install_dependencies() {
-  local key cache="$CACHE_DIR/python" begin=$EPOCHREALTIME
+  local key cache="$CACHE_DIR/python"
   find_requirements
   rm -rf "$BUILD_DIR/.heroku/python"
-  if ((${#requirements[@]} == 0)) && [[ -z $standalone ]]; then
+  if ((${#requirements[@]} == 0)) && [[ -z $standalone && $own_packages == false ]]; then
     info 'No dependencies to install'
     return 0
   fi
@@ -95,19 +116,29 @@ install_dependencies() {
   if [[ $local_source == false && -f $cache/key && $(<"$cache/key") == "$key" && -d $cache/environment ]]; then
     cp -a --reflink=auto "$cache/environment" "$BUILD_DIR/.heroku/python"
     info 'Using cached dependencies (unchanged)'
-    return 0
+  else
+    build_environment "$cache" "$key"
   fi
+  install_own_packages
+  if [[ $local_source == true || $own_packages == true ]]; then correct_paths; fi
+}
+
+build_environment() {
+  local cache=$1 key=$2 begin=$EPOCHREALTIME took
   create_environment
-  ((${#requirements[@]} == 0)) || run_pip
-  if [[ $local_source == true ]]; then
-    # Editable installs name the place of this build; the app will be in /app.
-    grep -rlIF --include='*.pth' --include='*.egg-link' --include='__editable__*' --include=direct_url.json \
-      -- "$BUILD_DIR" "$BUILD_DIR/.heroku/python" 2>/dev/null | xargs -r sed -i "s#$BUILD_DIR#/app#g" || true
+  if ((${#requirements[@]} > 0)); then
+    if [[ $manager == pip ]]; then run_pip; else install_from_lock; fi
   fi
   compile_packages
   if [[ $local_source == true ]]; then rm -rf "$cache"; else save_environment "$cache" "$key"; fi
-  local took=$((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/}))
+  took=$((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/}))
   info "Dependencies installed in $((took / 1000000)).$((took / 100000 % 10)) s"
+}
+
+# Editable installs name the place of this build; the app will be in /app.
+correct_paths() {
+  grep -rlIF --include='*.pth' --include='*.egg-link' --include='__editable__*' --include=direct_url.json \
+    -- "$BUILD_DIR" "$BUILD_DIR/.heroku/python" 2>/dev/null | xargs -r sed -i "s#$BUILD_DIR#/app#g" || true
 }
 
 # The key is written last, so that an interrupted copy is never used.
@@ -133,7 +164,9 @@ run_pip() {
   local pip=(/usr/bin/python3 -m pip --python "$PYTHON_HOME/bin/python")
   [[ -z $standalone ]] || pip=("$PYTHON_HOME/bin/python3" -m pip)
   heading 'Installing dependencies with pip'
-  indented "${pip[@]}" install --no-compile --no-warn-script-location --progress-bar off "${requirements[@]}" ||
+  local install=(install --no-compile --no-warn-script-location --progress-bar off)
+  indented "${pip[@]}" "${install[@]}" "${requirements[@]}" &&
+    { ((${#unhashed[@]} == 0)) || indented "${pip[@]}" "${install[@]}" --no-deps "${unhashed[@]}"; } ||
     abort 'pip could not install the dependencies; its message is above.' \
       'Check the names and versions, and that each supports Python '"$python_version."
 }

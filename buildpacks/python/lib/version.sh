@@ -27,6 +27,8 @@ read_requested_version() {
     requested=$(first_entry .python-version) origin=.python-version
   elif [[ -f runtime.txt ]]; then
     requested=$(first_entry runtime.txt) origin=runtime.txt
+  elif [[ -f Pipfile.lock && ! -f requirements.txt ]]; then
+    requested=$(sed -nE 's/^ *"python_(full_)?version": "(3[0-9.]*)".*/\2/p' Pipfile.lock | sort -V | tail -n 1) origin=Pipfile.lock
   fi
   requested=${requested#python-}
   [[ -n $requested ]] || return 0

@@ -83,6 +83,51 @@ check 'a missing archive is told' contains "$OUTPUT" 'Python 3.98 could not be d
 find_in_mirror "file://$WORK/nowhere"
 check 'a mirror that is not there is told' contains "$OUTPUT" "Looked in: file://$WORK/nowhere"
 
+# find: what would be installed for the app in $APP, and by what.
+find_it() {
+  OUTPUT=$(cd "$APP" && PACK_DIR="$PACK" bash -c '
+    set -euo pipefail; source "$PACK_DIR/lib/output.sh"
+    source "$PACK_DIR/lib/dependencies.sh"; source "$PACK_DIR/lib/managers.sh"
+    find_requirements
+    echo "$manager installs=$((${#requirements[@]} > 0)) by-itself=${#unhashed[@]} local=$local_source own=$own_packages keys=${key_files[*]##*/}"' 2>&1)
+}
+project='pyproject.toml=[project]\nname = "x"\n'
+app "$project" 'uv.lock=[[package]]\nname = "x"\nsource = { virtual = "." }\n'
+find_it
+check 'uv: nothing locked, nothing to do' equal "$OUTPUT" 'uv installs=0 by-itself=0 local=false own=false keys=uv.lock pyproject.toml'
+app "$project" 'uv.lock=[[package]]\nsource = { virtual = "." }\n[[package]]\nsource = { registry = "https://example.com" }\n'
+find_it
+check 'uv: locked packages' contains "$OUTPUT" 'uv installs=1 by-itself=0 local=false own=false'
+app "$project" 'uv.lock=[[package]]\nsource = { editable = "." }\n'
+find_it
+check 'uv: the app is a package' contains "$OUTPUT" 'uv installs=1 by-itself=0 local=false own=true'
+app 'uv.lock='
+find_it
+check 'uv: a lock alone is told' contains "$OUTPUT" 'There is a uv.lock but no pyproject.toml.'
+app "$project[build-system]\n" 'poetry.lock=[[package]]\nname = "flask"\n'
+find_it
+check 'poetry: locked packages, and the app' contains "$OUTPUT" 'poetry installs=1 by-itself=0 local=false own=true'
+app "$project" 'poetry.lock=[[package]]\n[package.source]\ntype = "directory"\n'
+find_it
+check 'poetry: folders of the app' contains "$OUTPUT" 'poetry installs=1 by-itself=0 local=true own=false'
+app 'pyproject.toml=[tool.poetry]\nname = "x"\n'
+find_it
+check 'poetry: a missing lock is told' contains "$OUTPUT" 'there is no poetry.lock'
+app Pipfile 'Pipfile.lock={"default": {"a": {"version": "==1", "hashes": ["sha256:00"]}, "b": {"path": "./b"}}}'
+find_it
+check 'Pipenv: folders go by themselves' contains "$OUTPUT" 'pip installs=1 by-itself=2 local=true'
+app 'requirements.txt=flask\n' uv.lock
+find_it
+check 'two managers are told' contains "$OUTPUT" ' !     There are requirements.txt uv.lock; requirements.txt is used.'
+app "Pipfile.lock={\n\"_meta\": {\"requires\": {\n  \"python_version\": \"3.98\"\n}}}"
+find_in_mirror "file://$WORK/nowhere"
+check 'a Pipfile.lock asks for a version' contains "$OUTPUT" 'Python 3.98, as asked for in Pipfile.lock, could not be had.'
+question() { printf "$1" >"$WORK/pyproject.toml" && python3 -I -S "$PACK/lib/pyproject.py" "$WORK/pyproject.toml" "$2"; }
+check 'uv: a version' equal "$(question '[tool.uv]\nrequired-version = "0.9.1"\n' uv-version)" '==0.9.1'
+check 'uv: any version' equal "$(question '' uv-version)" ''
+check 'poetry: a range' equal "$(question '[tool.poetry]\nrequires-poetry = ">=2.1"\n' poetry-version)" '>=2.1'
+check 'poetry: no package' equal "$(question '[build-system]\n[tool.poetry]\npackage-mode = false\n' poetry-package)" false
+
 release() { "$PACK/bin/release" "$APP"; }
 app .heroku/python/bin/gunicorn 'app.py=app = Flask(__name__)\n'
 chmod +x "$APP/.heroku/python/bin/gunicorn"

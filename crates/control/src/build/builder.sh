@@ -11,7 +11,8 @@
 #        ENV_DIR             one file per config var
 #        STACK               for example debian-12
 #        WINDLASS_BUILDPACKS configured buildpacks, separated by spaces: the
-#                            name of a pack below /windlass/buildpacks, "inline",
+#                            name of a pack below /windlass/buildpacks (with or
+#                            without "heroku/"), "inline", "./FOLDER" of the app,
 #                            a git URL (with an optional #ref) or a .tgz URL.
 #                            Empty: try the default packs and take the first
 #                            that detects the app.
@@ -31,7 +32,8 @@ shopt -s nullglob
 
 readonly PACKS_DIR="${WINDLASS_PACKS_DIR:-/windlass/buildpacks}"
 readonly OUT_DIR="${WINDLASS_OUT_DIR:-/windlass/out}"
-readonly DEFAULT_PACKS=(nodejs python static)
+# Heroku's order; those that only serve or fetch what is there come last.
+readonly DEFAULT_PACKS=(ruby nodejs python java php go rust static apt procfile)
 # Buildpacks that are downloaded or must be writable go here.
 readonly WORK_DIR="${BUILD_DIR%/*}/buildpacks"
 readonly FETCH_TIMEOUT_SECONDS=90
@@ -50,6 +52,13 @@ now_us() { printf -v "$1" '%s' "${EPOCHREALTIME/[.,]/}"; }
 heading() { printf -- '-----> %s\n' "$1"; }
 
 problem() { printf ' !     %s\n' "$1"; }
+
+# Sets shown to $1 without the user and password of a URL: output is kept and seen by others.
+without_credentials() {
+  shown=$1
+  [[ $1 =~ ^([a-z+]+://)[^/@]*@(.*)$ ]] && shown="${BASH_REMATCH[1]}${BASH_REMATCH[2]}"
+  return 0
+}
 
 # Prints a file, each line indented by seven columns.
 print_indented() {
@@ -79,7 +88,8 @@ json_string() {
 
 write_result() {
   local id name list="" item pack
-  json_string id "$pack_id"
+  without_credentials "$pack_id"
+  json_string id "$shown"
   json_string name "$pack_name"
   for pack in "${used_packs[@]}"; do
     json_string item "$pack"
@@ -150,11 +160,19 @@ locate() {
       mkdir -p "$WORK_DIR"
       rm -rf "$pack_dir"
       if ! fetch "$name" "$pack_dir"; then
-        problem "Push rejected, failed to fetch the buildpack $name"
+        without_credentials "$name"
+        problem "Push rejected, failed to fetch the buildpack $shown"
         fail detect_failed 1
       fi
       ;;
     inline | heroku-community/inline) pack_dir=$BUILD_DIR ;;
+    ./*)
+      pack_dir="$BUILD_DIR/${name#./}"
+      if [[ $name/ == */../* || ! -d $pack_dir || -L $pack_dir ]]; then
+        problem "Push rejected, the app has no folder ${name#./}, which is set as its buildpack."
+        fail detect_failed 1
+      fi
+      ;;
     *)
       short=${name##*/}
       pack_id=$short
@@ -202,13 +220,15 @@ detect() {
   ((status == 0)) || return 1
   name=""
   IFS= read -r name <"$OUT_DIR/detect.out"
-  pack_name=${name:-$pack_id}
+  without_credentials "$pack_id"
+  pack_name=${name:-$shown}
 }
 
 compile() {
   local begin end status
   heading "$pack_name app detected"
-  used_packs+=("$pack_id")
+  without_credentials "$pack_id"
+  used_packs+=("$shown")
   now_us begin
   "$pack_dir/bin/compile" "$BUILD_DIR" "$CACHE_DIR" "$ENV_DIR" </dev/null
   status=$?
@@ -242,22 +262,29 @@ detect_default() {
   local name
   heading 'Determining which buildpack to use for this app'
   for name in "${packs[@]}"; do
+    [[ -d $PACKS_DIR/$name ]] || continue
     pack_id=$name
     locate "$name" 0
-    detect && return 0
+    detect || continue
+    if [[ -f $BUILD_DIR/Aptfile && $name != apt ]]; then
+      problem "There is an Aptfile, but only the $name buildpack is used. For both:"
+      printf '            windlass config:set BUILDPACK_URL="apt %s"\n' "$name"
+    fi
+    return 0
   done
   pack_id=""
   problem 'No default language could be detected for this app.'
-  printf '            %s\n' 'HINT: A package.json (Node.js), a requirements.txt or pyproject.toml (Python),' \
-    'a Procfile beside *.py files (Python) or an index.html (static site) is needed' \
-    'at the top of the repository. Otherwise choose a buildpack yourself:' \
+  printf '            %s\n' 'HINT: A package.json (Node.js), a requirements.txt, pyproject.toml or Pipfile (Python),' \
+    'a go.mod (Go), a Cargo.toml (Rust), an index.html (static site), an Aptfile or a' \
+    'Procfile is needed at the top of the repository. Otherwise choose a buildpack yourself:' \
     'windlass config:set BUILDPACK_URL=NAME-OR-URL'
   fail no_buildpack 1
 }
 
 detect_configured() {
   detect && return 0
-  heading "App not compatible with buildpack: $1"
+  without_credentials "$1"
+  heading "App not compatible with buildpack: $shown"
   print_indented "$OUT_DIR/detect.out"
   print_indented "$OUT_DIR/detect.err"
   fail detect_failed 1
@@ -275,10 +302,14 @@ source_export() {
 announce_configured() {
   local i
   if ((${#packs[@]} == 1)); then
-    heading "Using buildpack: ${packs[0]}"
+    without_credentials "${packs[0]}"
+    heading "Using buildpack: $shown"
   else
     heading 'Using buildpacks:'
-    for ((i = 0; i < ${#packs[@]}; i++)); do printf '       %d. %s\n' $((i + 1)) "${packs[i]}"; done
+    for ((i = 0; i < ${#packs[@]}; i++)); do
+      without_credentials "${packs[i]}"
+      printf '       %d. %s\n' $((i + 1)) "$shown"
+    done
   fi
 }
 
