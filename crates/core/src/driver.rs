@@ -3,10 +3,12 @@
 //!
 //! Nothing here assumes one machine, except that builds mount host directories.
 
+use crate::host_job::HostJobs;
 use crate::ids::InstanceId;
 use crate::instance::{ExitStatus, InstanceSpec, ObservedInstance, TerminalSize};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 
@@ -30,6 +32,17 @@ pub trait Driver: Send + Sync + 'static {
 
     /// Drops the record and the leftovers of an instance that has ended. Unknown is no error.
     async fn forget(&self, id: &InstanceId) -> Result<(), DriverError>;
+
+    /// Returns the directory of this machine that holds what the instance has written outside of
+    /// its mounts, for counting it; `None` where there is no such place.
+    fn writable_directory(&self, _id: &InstanceId) -> Option<PathBuf> {
+        None
+    }
+
+    /// Returns what runs programs of the host for this driver; `None` where there is no host.
+    fn host_jobs(&self) -> Option<&dyn HostJobs> {
+        None
+    }
 
     /// Returns a stream of what happens to instances. A receiver that lags must call
     /// [`Driver::observe`].

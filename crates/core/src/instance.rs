@@ -20,8 +20,11 @@ pub struct InstanceSpec {
     pub command: Vec<String>,
     pub working_directory: String,
     pub environment: BTreeMap<String, String>,
-    /// User and group inside the container: 0 is root *inside* only.
+    /// User inside the container: 0 is root *inside* only.
     pub user: u32,
+    /// Group inside the container; `None` is the group with the user's number.
+    #[serde(default)]
+    pub group: Option<u32>,
     pub mounts: Vec<Mount>,
     pub resources: Resources,
     /// The port that the instance is expected to listen on, for the address in

@@ -5,7 +5,9 @@
 //! ports through which the control plane acts on the world are [`driver::Driver`]
 //! (run instances) and the route tables of [`route`].
 
+pub mod app_json;
 pub mod driver;
+pub mod host_job;
 pub mod ids;
 pub mod instance;
 pub mod limits;

@@ -1,6 +1,6 @@
 //! Builds: from a source to an image, or to a reason why not.
 
-use crate::{Result, Store, parsed, parsed_optional};
+use crate::{Result, Store, json, parsed, parsed_optional, to_json};
 use rusqlite::{OptionalExtension, Row, params};
 use windlass_core::ids::{AppId, BuildId, Digest, UserId};
 
@@ -14,6 +14,8 @@ pub struct Build {
     pub commit: Option<String>,
     /// The buildpack's own name, for example `Python`.
     pub buildpack: Option<String>,
+    /// Names and URLs of the buildpacks that were used, in order.
+    pub buildpacks: Vec<String>,
     pub image: Option<Digest>,
     /// Bytes of the app's layer, uncompressed.
     pub image_size: Option<u64>,
@@ -56,6 +58,7 @@ fn build(row: &Row<'_>) -> rusqlite::Result<Build> {
         status: BuildStatus::from_column(&row.get::<_, String>("status")?),
         commit: row.get("commit_id")?,
         buildpack: row.get("buildpack")?,
+        buildpacks: json(row, "buildpacks")?,
         image: parsed_optional(row, "image")?,
         image_size: row.get::<_, Option<i64>>("image_size")?.map(|size| size as u64),
         failure: row.get("failure")?,
@@ -68,9 +71,9 @@ impl Store {
     /// Inserts a build or replaces the one with its id.
     pub fn save_build(&self, build: &Build) -> Result<()> {
         self.connection().execute(
-            "INSERT INTO builds (id, app, user, status, commit_id, buildpack, image, image_size, failure, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-             ON CONFLICT (id) DO UPDATE SET status = ?4, buildpack = ?6, image = ?7, image_size = ?8, failure = ?9, updated_at = ?11",
+            "INSERT INTO builds (id, app, user, status, commit_id, buildpack, image, image_size, failure, created_at, updated_at, buildpacks)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO UPDATE SET status = ?4, buildpack = ?6, image = ?7, image_size = ?8, failure = ?9, updated_at = ?11, buildpacks = ?12",
             params![
                 build.id.to_string(),
                 build.app.to_string(),
@@ -82,7 +85,8 @@ impl Store {
                 build.image_size.map(|size| size as i64),
                 build.failure,
                 build.created_at as i64,
-                build.updated_at as i64
+                build.updated_at as i64,
+                to_json(&build.buildpacks)?
             ],
         )?;
         Ok(())

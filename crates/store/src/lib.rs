@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod apps;
+mod buildpacks;
 mod builds;
 mod domains;
 mod migrations;

@@ -3,7 +3,8 @@
 use crate::{Result, StoreError};
 use rusqlite::Connection;
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_buildpacks.sql")];
 
 /// Brings the schema up to date. Each migration runs in one transaction with its number, so an
 /// interrupted start finds either the old or the new schema.

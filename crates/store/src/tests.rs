@@ -121,3 +121,17 @@ fn tokens_authenticate_and_are_revoked() {
     assert!(store.delete_token(user.id, token.id).unwrap());
     assert!(store.authenticate("s3cret").unwrap().is_none());
 }
+
+#[test]
+fn buildpacks_keep_their_order_and_go_with_their_app() {
+    let (_directory, store, user) = store();
+    let (app, other) = (app(&store, &user, "one"), app(&store, &user, "two"));
+    let chosen = ["heroku/nodejs", "heroku/python", "./mine"].map(str::to_owned);
+    store.set_buildpacks(app.id, &chosen).unwrap();
+    assert_eq!(store.buildpacks(app.id).unwrap(), chosen);
+    assert!(store.buildpacks(other.id).unwrap().is_empty());
+    store.set_buildpacks(app.id, &chosen[1..2]).unwrap();
+    assert_eq!(store.buildpacks(app.id).unwrap(), ["heroku/python"]);
+    store.delete_app(app.id).unwrap();
+    assert!(store.buildpacks(app.id).unwrap().is_empty());
+}
