@@ -46,7 +46,18 @@ impl ImageStore {
         // Large trees are removed without the lock: nobody waits for it.
         remove_tree(&rubbish)?;
         self.remove_old_staging(minimum);
+        self.forget_lost_imports();
         Ok(removed)
+    }
+
+    /// Forgets which layers had been imported of those that are not kept any more.
+    fn forget_lost_imports(&self) {
+        for path in entries(&self.imports()).unwrap_or_default() {
+            let layer = std::fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
+            if layer.is_none_or(|layer: Digest| !self.layer_directory(&layer).exists()) {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
     }
 
     fn manifests_younger_than(&self, minimum: Duration) -> Result<Vec<Digest>, OciError> {

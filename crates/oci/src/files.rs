@@ -33,6 +33,11 @@ impl ImageStore {
         self.root.join("staging")
     }
 
+    /// Which layer of ours a layer of an imported image became, by the digest it came with.
+    pub(crate) fn imports(&self) -> PathBuf {
+        self.root.join("imports")
+    }
+
     pub(crate) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
         self.layers().join(diff_id.hex())
     }

@@ -193,7 +193,7 @@ fn whiteout_name(name: &Path) -> Vec<u8> {
 
 /// Says whether a directory hides the same directory of lower layers. Both attribute names are in
 /// use: `user.` when overlayfs was mounted inside a user namespace.
-fn is_opaque(path: &Path) -> Result<bool, OciError> {
+pub(crate) fn is_opaque(path: &Path) -> Result<bool, OciError> {
     let read = |name| {
         extended_attribute(path, name).map_err(OciError::io("cannot read the attributes of", path))
     };

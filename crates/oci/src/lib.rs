@@ -9,24 +9,31 @@
 //! <root>/oci-layout  index.json          the OCI image layout; tags are annotations in the index
 //!        blobs/sha256/<hex>              manifests and configs (a layer's tar is made on demand)
 //!        layers/<hex>/{fs/, layer.json}  unpacked layers, ready to be lower directories
+//!        imports/<hex>                   which layer a layer of an imported image became
 //!        staging/<name>/                 layers being filled, and rubbish being removed
 //!        lock                            taken shared to add objects, exclusively to tag and collect
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod archive;
 mod collect;
+mod export;
 mod files;
+mod import;
 mod layer;
+mod lookup;
 mod manifest;
 mod store;
 mod tags;
 mod tar_stream;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 use windlass_core::ids::Digest;
 
 pub use collect::UNUSED_GRACE;
+pub use import::ImportLimits;
 pub use layer::digest_of;
 
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +44,9 @@ pub enum OciError {
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Invalid(String),
+    /// An archive that somebody gave cannot be used; the message is for them, in one line.
+    #[error("{0}")]
+    Archive(String),
 }
 
 impl OciError {
@@ -72,6 +82,12 @@ pub struct ImageConfig {
     pub working_dir: Option<String>,
     pub user: Option<String>,
     pub labels: std::collections::BTreeMap<String, String>,
+    /// What it says that it listens on: `8000/tcp`, `53/udp`; a port alone is TCP.
+    pub exposed_ports: Vec<String>,
+    /// Directories that it says hold data.
+    pub volumes: Vec<String>,
+    /// Its `HEALTHCHECK`, as it stands in the image.
+    pub healthcheck: Option<serde_json::Value>,
 }
 
 /// An image looked up by digest.

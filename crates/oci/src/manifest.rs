@@ -2,6 +2,7 @@
 
 use crate::ImageConfig;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use windlass_core::ids::Digest;
 
@@ -73,16 +74,36 @@ pub(crate) struct RootFs {
 pub(crate) struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     env: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     entrypoint: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     cmd: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     working_dir: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "or_default")]
     labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "or_default")]
+    exposed_ports: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "or_default")]
+    volumes: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<Value>,
+}
+
+/// Docker writes `null` for what is empty.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The format writes a set as an object whose values are empty objects.
+fn set(names: &[String]) -> BTreeMap<String, Value> {
+    names.iter().map(|name| (name.clone(), Value::Object(serde_json::Map::new()))).collect()
 }
 
 impl From<&ImageConfig> for RunConfig {
@@ -94,6 +115,9 @@ impl From<&ImageConfig> for RunConfig {
             cmd: config.cmd.clone(),
             working_dir: config.working_dir.clone(),
             labels: config.labels.clone(),
+            exposed_ports: set(&config.exposed_ports),
+            volumes: set(&config.volumes),
+            healthcheck: config.healthcheck.clone(),
         }
     }
 }
@@ -107,6 +131,9 @@ impl From<RunConfig> for ImageConfig {
             working_dir: config.working_dir,
             user: config.user,
             labels: config.labels,
+            exposed_ports: config.exposed_ports.into_keys().collect(),
+            volumes: config.volumes.into_keys().collect(),
+            healthcheck: config.healthcheck,
         }
     }
 }

@@ -23,6 +23,7 @@ impl ImageStore {
         // was given, but not look around.
         make_directory(&store.layers(), 0o711)?;
         make_directory(&store.staging(), 0o711)?;
+        make_directory(&store.imports(), 0o755)?;
         let layout = store.root.join("oci-layout");
         if !layout.exists() {
             write_atomically(&layout, LAYOUT.as_bytes(), Durability::Lazy)?;
@@ -142,7 +143,10 @@ impl ImageStore {
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                    // The last for a layer borrowed from another store, which is a link.
+                    io::ErrorKind::DirectoryNotEmpty
+                        | io::ErrorKind::AlreadyExists
+                        | io::ErrorKind::NotADirectory
                 ) =>
             {
                 touch(&target.join("layer.json"))?;

@@ -49,11 +49,15 @@ impl ImageStore {
         for (name, image) in other.tags()? {
             let manifest = other.manifest(&image)?;
             for digest in [&image, &manifest.config.digest] {
-                let blob = other.blob(digest)?.ok_or_else(|| OciError::NoSuchImage(image.to_string()))?;
+                let blob =
+                    other.blob(digest)?.ok_or_else(|| OciError::NoSuchImage(image.to_string()))?;
                 write_atomically(&self.blobs().join(digest.hex()), &blob, Durability::Lazy)?;
             }
             for layer in &manifest.layers {
-                let (link, target) = (self.layers().join(layer.digest.hex()), other.layers().join(layer.digest.hex()));
+                let (link, target) = (
+                    self.layers().join(layer.digest.hex()),
+                    other.layers().join(layer.digest.hex()),
+                );
                 match std::os::unix::fs::symlink(&target, &link) {
                     Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                         return Err(OciError::io("cannot link", &link)(error));

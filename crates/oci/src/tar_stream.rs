@@ -23,12 +23,13 @@ pub(crate) struct Attributes {
 
 pub(crate) struct TarStream<'a> {
     out: &'a mut dyn Write,
+    /// Made when the first file is written.
     buffer: Vec<u8>,
 }
 
 impl<'a> TarStream<'a> {
     pub fn new(out: &'a mut dyn Write) -> Self {
-        Self { out, buffer: vec![0; 256 * 1024] }
+        Self { out, buffer: Vec::new() }
     }
 
     /// Writes an entry without data. `link` is the target of a symbolic or hard link.
@@ -64,8 +65,8 @@ impl<'a> TarStream<'a> {
         size: u64,
         data: &mut dyn Read,
     ) -> io::Result<()> {
-        let header = self.header(name, EntryType::Regular, attributes, size, b"")?;
-        self.finish_header(header)?;
+        self.file_head(name, attributes, size)?;
+        self.buffer.resize(256 * 1024, 0);
         let mut left = size;
         while left > 0 {
             let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -84,6 +85,12 @@ impl<'a> TarStream<'a> {
             left -= count as u64;
         }
         self.pad(size)
+    }
+
+    /// Writes the header of a regular file. Its `size` bytes and their padding are the caller's.
+    pub fn file_head(&mut self, name: &[u8], attributes: Attributes, size: u64) -> io::Result<()> {
+        let header = self.header(name, EntryType::Regular, attributes, size, b"")?;
+        self.finish_header(header)
     }
 
     /// Writes a PAX header that gives the next entry an extended attribute.
@@ -140,7 +147,8 @@ impl<'a> TarStream<'a> {
         self.out.write_all(header.as_bytes())
     }
 
-    fn pad(&mut self, written: u64) -> io::Result<()> {
+    /// Fills the last block of a file.
+    pub fn pad(&mut self, written: u64) -> io::Result<()> {
         let padding = (BLOCK - written % BLOCK) % BLOCK;
         self.out.write_all(&[0; BLOCK as usize][..padding as usize])
     }

@@ -249,6 +249,9 @@ fn images_resolve_with_the_top_layer_first_and_are_deterministic() {
         working_dir: Some("/app".into()),
         user: Some("1000:1000".into()),
         labels: [("k".to_owned(), "v".to_owned())].into(),
+        exposed_ports: vec!["8000/tcp".into()],
+        volumes: vec!["/data".into()],
+        healthcheck: Some(serde_json::json!({"Test": ["CMD", "true"]})),
     };
     let image =
         fixture.store.put_image(Some(&base), &[middle.clone(), top.clone()], &config).unwrap();
