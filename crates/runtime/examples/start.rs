@@ -124,6 +124,7 @@ fn specification(image: &Digest) -> Outcome<InstanceSpec> {
         working_directory: "/".to_owned(),
         environment: BTreeMap::from([("HOME".to_owned(), "/app".to_owned())]),
         user: 1000,
+        group: None,
         mounts: Vec::new(),
         resources: Resources {
             memory_bytes: Some(512 << 20),

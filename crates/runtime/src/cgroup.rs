@@ -78,6 +78,16 @@ impl Hierarchies {
         }
     }
 
+    /// Returns the names of the groups in the parent group that begin with `prefix`.
+    #[must_use]
+    pub fn groups(&self, parent: &str, prefix: &str) -> Vec<String> {
+        let directories = self.directories(parent);
+        let entries = directories.iter().flat_map(std::fs::read_dir).flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let unique: BTreeSet<_> = names.filter(|name| name.starts_with(prefix)).collect();
+        unique.into_iter().collect()
+    }
+
     /// Takes the calling process out of the service manager's group, so that stopping the server
     /// as a service does not kill it. Best effort.
     pub fn leave_service(&self, parent: &str) {
@@ -248,6 +258,13 @@ impl Cgroup {
                 self.write("cpu", "cpu.weight", &(1 + (shares - 2) * 9999 / 262_142).to_string())
             }
         }
+    }
+
+    /// Opens the files through which a process enters the group.
+    pub fn entrances(&self) -> io::Result<Vec<std::fs::File>> {
+        let files = ["memory", "cpu", "pids"].map(|c| self.file(c, "cgroup.procs"));
+        let unique: BTreeSet<_> = files.into_iter().collect();
+        unique.into_iter().map(|file| std::fs::File::options().write(true).open(file)).collect()
     }
 
     /// Returns the processes of the group; none when there is no such group.

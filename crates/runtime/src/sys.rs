@@ -126,6 +126,22 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
+/// Makes the program that `command` starts move itself into the groups whose `cgroup.procs` are
+/// given, before it does anything else.
+pub fn start_in_groups(command: &mut std::process::Command, groups: Vec<std::fs::File>) {
+    use std::os::unix::process::CommandExt;
+    let enter = move || {
+        for group in &groups {
+            // SAFETY: the buffer outlives the call, and the descriptor is open.
+            let written = unsafe { libc::write(group.as_raw_fd(), c"0".as_ptr().cast(), 1) };
+            check(libc::c_long::try_from(written).unwrap_or(-1))?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes plain system calls only and allocates nothing.
+    unsafe { command.pre_exec(enter) };
+}
+
 /// Ends this process at once, without running destructors or exit handlers.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: takes an integer and does not return.

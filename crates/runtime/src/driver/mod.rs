@@ -2,6 +2,7 @@
 
 mod attach;
 mod firewall;
+mod host_jobs;
 mod instances;
 mod launcher;
 mod recover;
@@ -27,6 +28,7 @@ use tokio::net::UnixStream;
 use tokio::sync::broadcast;
 use users::UserRanges;
 use windlass_core::driver::{Attached, Driver, DriverError, InstanceEvent, Stopped};
+use windlass_core::host_job::HostJobs;
 use windlass_core::ids::InstanceId;
 use windlass_core::instance::{InstanceSpec, ObservedInstance, Output};
 use windlass_oci::OciError;
@@ -101,6 +103,7 @@ impl EmbeddedDriver {
             instances: Instances::default(),
             events,
         });
+        driver.end_host_jobs().await;
         driver.recover().await?;
         Ok(driver)
     }
@@ -118,6 +121,7 @@ impl EmbeddedDriver {
             let _ = tokio::time::timeout(KILL_LIMIT, instance.exited()).await;
             let _ = self.forget(&instance.spec.id).await;
         }
+        self.end_host_jobs().await;
         firewall::remove(&self.config.name).await;
         self.wait_for_devices().await;
         let hierarchies = self.hierarchies.clone();
@@ -339,6 +343,10 @@ impl Driver for EmbeddedDriver {
         Ok(self.instances.all().iter().filter_map(|instance| instance.observed()).collect())
     }
 
+    fn writable_directory(&self, id: &InstanceId) -> Option<PathBuf> {
+        Some(EmbeddedDriver::writable_directory(self).join(id.as_str()))
+    }
+
     async fn forget(&self, id: &InstanceId) -> Result<(), DriverError> {
         let Some(instance) = self.instances.get(id) else { return Ok(()) };
         if !matches!(instance.phase(), Phase::Exited { .. }) {
@@ -346,6 +354,10 @@ impl Driver for EmbeddedDriver {
         }
         self.remove_leftovers(id, instance.address).await;
         Ok(())
+    }
+
+    fn host_jobs(&self) -> Option<&dyn HostJobs> {
+        Some(self)
     }
 
     fn events(&self) -> broadcast::Receiver<InstanceEvent> {

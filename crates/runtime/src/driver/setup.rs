@@ -76,8 +76,8 @@ pub fn check_spec(spec: &InstanceSpec) -> Result<(), String> {
     if let Some(mount) = spec.mounts.iter().find(|mount| !mount.target.starts_with('/')) {
         return Err(format!("the mount target {:?} is not absolute", mount.target));
     }
-    if spec.user >= crate::shim::USERS {
-        return Err(format!("its user {} is above 65535", spec.user));
+    if spec.user.max(spec.group.unwrap_or(0)) >= crate::shim::USERS {
+        return Err(format!("its user {} or its group is above 65535", spec.user));
     }
     Ok(())
 }

@@ -290,7 +290,7 @@ fn configuration(launch: &Launch, cgroup: &Cgroup, root: &Path) -> Value {
         "mounts": system_mounts(),
         "process": {
             "terminal": terminal,
-            "user": {"uid": spec.user, "gid": spec.user},
+            "user": {"uid": spec.user, "gid": spec.group.unwrap_or(spec.user)},
             "args": spec.command,
             "cwd": "/",
             "env": environment(launch),

@@ -136,6 +136,7 @@ impl Machine {
             working_directory: "/".to_owned(),
             environment: BTreeMap::new(),
             user: 1000,
+            group: None,
             mounts: Vec::new(),
             resources: Resources::default(),
             port: None,
