@@ -111,6 +111,7 @@ impl Platform {
     pub async fn destroy_app(&self, user: &User, app: &App) -> Result<()> {
         tracing::info!(app = %app.name, user = user.email, "destroying an app");
         self.receiver().cancel_builds(app.id);
+        self.builds_under_way().cancel_all_of(app.id);
         self.stop_one_offs(app.id).await;
         self.ask(app.id, Message::Destroy).await?;
         self.app_tasks().forget(app.id);

@@ -56,6 +56,9 @@ impl From<InvalidName> for PlatformError {
 
 impl From<OciError> for PlatformError {
     fn from(error: OciError) -> Self {
+        if let OciError::Archive(message) = error {
+            return Self::Invalid(message);
+        }
         Self::internal("its image store could not be used", error)
     }
 }

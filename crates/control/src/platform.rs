@@ -1,5 +1,6 @@
 //! The platform: what all methods share, and its start.
 
+use crate::build::Builds;
 use crate::observe::{LogSessions, LogStore};
 use crate::receive::Receiver;
 use crate::route::Routes;
@@ -10,7 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::Semaphore;
 use windlass_core::driver::Driver;
 use windlass_core::route::RouterPort;
 use windlass_oci::ImageStore;
@@ -30,7 +30,7 @@ pub(crate) struct Parts {
     routes: Routes,
     apps: Apps,
     receiver: Receiver,
-    build_slots: Semaphore,
+    builds: Builds,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -68,9 +68,10 @@ impl Platform {
             log_sessions: LogSessions::default(),
             routes: Routes::new(router),
             apps: Apps::default(),
-            build_slots: Semaphore::new(concurrent_builds),
+            builds: Builds::new(concurrent_builds),
         }));
         platform.clean_up_after_last_run().await?;
+        platform.receiver().uploads().clear();
         platform.take_over_instances().await?;
         platform.serve_hooks()?;
         platform.spawn_housekeeping();
@@ -97,6 +98,7 @@ impl Platform {
                 interval.tick().await;
                 let Some(parts) = weak.upgrade() else { return };
                 let platform = Self(parts);
+                platform.receiver().uploads().collect();
                 let logs = platform.logs().clone();
                 let rotated = tokio::task::spawn_blocking(move || logs.rotate()).await;
                 if let Ok(Err(error)) = rotated {
@@ -163,14 +165,14 @@ impl Platform {
         &self.0.receiver
     }
 
-    pub(crate) fn build_slots(&self) -> &Semaphore {
-        &self.0.build_slots
+    pub(crate) fn builds_under_way(&self) -> &Builds {
+        &self.0.builds
     }
 }
 
 fn prepare_directories(settings: &Settings) -> Result<()> {
     let data = &settings.data_directory;
-    for name in ["repositories", "builds", "logs"] {
+    for name in ["repositories", "builds", "logs", "sources"] {
         make_directory(&data.join(name))?;
         close_to_others(&data.join(name))?;
     }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Between SIGTERM and SIGKILL (Heroku: 30 s).
     pub stop_grace: Duration,
+    /// How long the release command and the scripts of app.json may take, each (Heroku: 1 h).
+    pub release_timeout: Duration,
     pub build: BuildSettings,
     pub instance: InstanceSettings,
     /// How many releases of an app keep their image.
@@ -36,6 +38,8 @@ pub struct BuildSettings {
     pub memory_bytes: u64,
     pub cpu_millis: u32,
     pub processes: u32,
+    /// Source, build directory, cache and temporary files together.
+    pub disk_bytes: u64,
     /// Environment of every build container, for example where versions come from.
     pub environment: std::collections::BTreeMap<String, String>,
 }

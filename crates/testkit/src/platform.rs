@@ -220,12 +220,14 @@ fn settings(directory: &TempDir) -> Settings {
         boot_timeout: Duration::from_millis(400),
         drain_timeout: Duration::from_millis(200),
         stop_grace: Duration::from_millis(100),
+        release_timeout: Duration::from_secs(2),
         build: windlass_control::BuildSettings {
             concurrent: 1,
             timeout: Duration::from_secs(5),
             memory_bytes: 1 << 30,
             cpu_millis: 1_000,
             processes: 100,
+            disk_bytes: 1 << 30,
             environment: BTreeMap::new(),
         },
         instance: windlass_control::InstanceSettings {

@@ -31,6 +31,15 @@ pub(super) fn directory(data_directory: &Path) -> PathBuf {
     data_directory.join("buildpacks").join(&*VERSION)
 }
 
+/// Returns the names of the first-party buildpacks.
+pub(super) fn buildpack_names() -> Vec<String> {
+    let names = ASSETS.iter().filter_map(|asset| {
+        let (name, file) = asset.path.strip_prefix("buildpacks/")?.split_once('/')?;
+        (file == "bin/detect").then(|| name.to_owned())
+    });
+    names.collect()
+}
+
 /// Writes the embedded files to the data directory, unless this version of them is there.
 pub(crate) fn unpack_buildpacks(data_directory: &Path) -> Result<()> {
     let target = directory(data_directory);

@@ -1,7 +1,7 @@
 //! The build container: buildpacks on the build stack, under limits, as an unprivileged user.
 
 use super::BuildOutput;
-use super::assets;
+use super::{assets, disk};
 use crate::records::App;
 use crate::run::APP_USER;
 use crate::{Platform, PlatformError, Result};
@@ -26,6 +26,8 @@ pub(super) struct BuilderResult {
     pub outcome: String,
     #[serde(default)]
     pub name: Option<String>,
+    #[serde(default)]
+    pub buildpacks: Vec<String>,
     #[serde(default)]
     pub stages: BTreeMap<String, f64>,
 }
@@ -100,9 +102,11 @@ impl Platform {
         build_directory: &Path,
         commit: &str,
         directories: &BuildDirectories,
+        buildpacks: &[String],
         output: &mut BuildOutput,
     ) -> Result<ContainerOutcome> {
-        let spec = self.builder_spec(app, build_directory, commit, directories)?;
+        let mut spec = self.builder_spec(app, build_directory, commit, directories)?;
+        spec.environment.insert("WINDLASS_BUILDPACKS".to_owned(), buildpacks.join(" "));
         let id = spec.id.clone();
         let mut attached = self.driver().start_attached(spec).await?;
         let drive = async {
@@ -116,24 +120,48 @@ impl Platform {
                 }
             }
         };
-        let ended = tokio::time::timeout(self.settings().build.timeout, drive).await;
+        let watched = self.watched_directories(app, &id, build_directory, directories);
+        let limit = self.settings().build.disk_bytes;
+        let ended = tokio::select! {
+            ended = tokio::time::timeout(self.settings().build.timeout, drive) => Ok(ended),
+            () = disk::exceeded(&watched, limit) => Err(disk::explanation(limit)),
+        };
         drop(attached);
         let outcome = match ended {
-            Err(_) => {
+            Err(over) => Err(over),
+            Ok(Err(_)) => {
                 let limit = in_words(self.settings().build.timeout);
                 Err(PlatformError::Invalid(format!(
                     "The build took longer than its limit of {limit} and was stopped."
                 )))
             }
-            Ok(None) => {
+            Ok(Ok(None)) => {
                 Err(PlatformError::Invalid("The build container was lost; push again.".into()))
             }
-            Ok(Some(status)) => self.judge_builder(&status, directories),
+            // What was written since the last look counts too.
+            Ok(Ok(Some(_))) if disk::is_over(&watched, limit).await => {
+                Err(disk::explanation(limit))
+            }
+            Ok(Ok(Some(status))) => self.judge_builder(&status, directories),
         };
         if let Err(error) = self.driver().forget(&id).await {
             tracing::warn!(instance = %id, %error, "a build container could not be forgotten");
         }
         outcome
+    }
+
+    /// Everything that a build can write to.
+    fn watched_directories(
+        &self,
+        app: &App,
+        id: &InstanceId,
+        build_directory: &Path,
+        directories: &BuildDirectories,
+    ) -> Vec<PathBuf> {
+        let cache = self.settings().data_directory.join("caches").join(app.id.to_string());
+        let mut watched = vec![build_directory.to_owned(), cache, directories.results.clone()];
+        watched.extend(self.driver().writable_directory(id));
+        watched
     }
 
     fn judge_builder(
@@ -203,6 +231,7 @@ impl Platform {
             working_directory: "/app".to_owned(),
             environment: builder_environment(&inside, commit, &id, &limits.environment),
             user: APP_USER,
+            group: None,
             mounts: vec![
                 foreign(&assets::directory(&self.settings().data_directory), "/windlass", false),
                 foreign(&directories.results, "/windlass/out", true),
@@ -224,7 +253,7 @@ impl Platform {
     }
 }
 
-fn in_words(span: std::time::Duration) -> String {
+pub(super) fn in_words(span: std::time::Duration) -> String {
     match span.as_secs() {
         seconds if seconds >= 120 => format!("{} minutes", seconds / 60),
         seconds => format!("{seconds} seconds"),

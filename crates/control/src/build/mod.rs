@@ -1,89 +1,75 @@
 //! Build: from a source to an image by digest, or to a reason why not.
 
 mod assets;
+mod buildah;
+mod buildpacks;
 mod container;
+mod disk;
+mod dockerfile;
+mod jobs;
+mod manifest;
 mod output;
 mod processes;
 mod source;
 mod timings;
+mod unpack;
 
 pub(crate) use assets::unpack_buildpacks;
+pub(crate) use buildah::IMAGE_LIMITS;
+pub(crate) use jobs::{BuildJob, Builds, follow};
+pub(crate) use manifest::Manifest;
 pub(crate) use output::BuildOutput;
+pub(crate) use source::Source;
 pub(crate) use timings::Timings;
 
 use crate::platform::now_ms;
-use crate::records::{App, Build, BuildStatus, User};
+use crate::records::{App, Build, BuildStatus};
 use crate::run::APP_USER;
 use crate::{Platform, PlatformError, Result};
-use bytes::Bytes;
+use buildah::DockerBuild;
 use container::{ContainerOutcome, RUN_STACK_TAG};
 use processes::ProcessTypes;
 use std::collections::BTreeMap;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::sync::mpsc;
-use windlass_core::ids::{BuildId, Digest};
+use windlass_core::ids::Digest;
 use windlass_core::names::ProcessType;
 use windlass_oci::{ImageConfig, Layer};
-
-/// Where the source of a build is.
-pub(crate) struct Source {
-    pub repository: PathBuf,
-    pub commit: String,
-}
 
 /// A build that ended well.
 pub(crate) struct Built {
     pub build: Build,
     pub image: Digest,
     pub processes: BTreeMap<ProcessType, String>,
+    pub manifest: Manifest,
 }
 
 impl Platform {
     /// Builds a source. Waits for a free build slot first. Dropping the future cancels the build.
     pub(crate) async fn build_source(
         &self,
-        user: &User,
         app: &App,
+        job: &BuildJob,
         source: &Source,
         output: &mut BuildOutput,
         timings: &mut Timings,
     ) -> Result<Built> {
-        let now = now_ms();
-        let build = Build {
-            id: BuildId::random(),
-            app: app.id,
-            user: user.id,
-            status: BuildStatus::Pending,
-            commit: Some(source.commit.clone()),
-            buildpack: None,
-            image: None,
-            image_size: None,
-            failure: None,
-            created_at: now,
-            updated_at: now,
-        };
-        self.store().save_build(&build)?;
+        let build = job.build.clone();
         timings.build = Some(build.id);
-        output.keep_in(&self.build_output_file(&build));
-        self.logs().append(app.id, "app[api]", &format!("Build started by user {}", user.email));
-        let mut unfinished = UnfinishedBuild { platform: self, build: Some(build.clone()) };
-        let outcome = self.build_with_slot(app, &build, source, output, timings).await;
-        unfinished.build = None;
-        match outcome {
-            Ok((image, layer, processes, buildpack)) => {
+        match self.build_with_slot(app, &build, source, output, timings).await {
+            Ok((image, size, processes, buildpack, manifest)) => {
                 let build = Build {
                     status: BuildStatus::Succeeded,
                     buildpack,
+                    buildpacks: manifest.buildpacks.clone(),
                     image: Some(image.clone()),
-                    image_size: Some(layer.size),
+                    image_size: Some(size),
                     updated_at: now_ms(),
                     ..build
                 };
                 self.store().save_build(&build)?;
                 self.logs().append(app.id, "app[api]", "Build succeeded");
-                Ok(Built { build, image, processes })
+                Ok(Built { build, image, processes, manifest })
             }
             Err(error) => {
                 self.mark_failed(build, &error.to_string());
@@ -117,15 +103,8 @@ impl Platform {
         source: &Source,
         output: &mut BuildOutput,
         timings: &mut Timings,
-    ) -> Result<(Digest, Layer, BTreeMap<ProcessType, String>, Option<String>)> {
-        if self.build_slots().available_permits() == 0 {
-            output.heading("Waiting: the server builds other apps...");
-        }
-        let _slot = self
-            .build_slots()
-            .acquire()
-            .await
-            .map_err(|error| PlatformError::internal("no build slot", error))?;
+    ) -> Result<(Digest, u64, BTreeMap<ProcessType, String>, Option<String>, Manifest)> {
+        let _slot = self.builds_under_way().slot(output).await?;
         timings.start("checkout");
         let staging = Staging(self.images().staging_directory()?);
         let build_directory = staging.0.join("fs/app");
@@ -133,22 +112,43 @@ impl Platform {
         chown(&build_directory, Some(APP_USER), Some(APP_USER)).map_err(|source| {
             PlatformError::internal("the build directory could not be made", source)
         })?;
-        source::check_out(&source.repository, &source.commit, &build_directory, &staging.0).await?;
+        source.write_to(&build_directory, &staging.0).await?;
         // Before anything is built: a mistake here should not cost minutes.
         processes::read_procfile(&build_directory.join("Procfile"))?;
+        let mut manifest = self.read_manifest(app, &build_directory, output)?;
         timings.start("buildpacks");
-        let directories = self.build_directories(build.id, &self.config_vars(app)?)?;
-        let outcome =
-            self.run_builder(app, &build_directory, &source.commit, &directories, output).await?;
+        let directories = self.build_directories(build.id, &manifest.config_vars)?;
+        if manifest.buildpacks.is_empty()
+            && let Some(dockerfile) = dockerfile::find(&build_directory, &manifest.config_vars)?
+        {
+            let docker = DockerBuild {
+                platform: self,
+                app,
+                source: &build_directory,
+                scratch: &staging.0,
+                dockerfile: &dockerfile,
+                directories: &directories,
+            };
+            let built = docker.run(output, timings).await?;
+            manifest.warn_of_missing_processes(&built.processes, output);
+            let name = Some("Dockerfile".to_owned());
+            return Ok((built.image, built.size, built.processes, name, manifest));
+        }
+        let version = source.version().unwrap_or_default();
+        let outcome = self
+            .run_builder(app, &build_directory, version, &directories, &manifest.buildpacks, output)
+            .await?;
         timings.add_stages(&outcome.result.stages);
         timings.start("image");
         let processes = processes::discover(&build_directory, &outcome.release)?;
         describe_processes(&processes, output);
+        manifest.warn_of_missing_processes(&processes.all(), output);
+        manifest.buildpacks = outcome.result.buildpacks.clone();
         output.heading("Compressing...");
         let (image, layer) = self.make_image(&staging.0, &processes, &outcome).await?;
         output.detail(&format!("Done: {}", human_size(layer.size)));
         timings.stop();
-        Ok((image, layer, processes.all(), outcome.result.name))
+        Ok((image, layer.size, processes.all(), outcome.result.name, manifest))
     }
 
     /// Puts the build directory in place as a layer on the run stack.
@@ -171,6 +171,7 @@ impl Platform {
             working_dir: Some("/app".to_owned()),
             user: Some(APP_USER.to_string()),
             labels,
+            ..ImageConfig::default()
         };
         let (images, staging) = (self.images().clone(), staging.to_owned());
         let made = tokio::task::spawn_blocking(move || {
@@ -181,50 +182,6 @@ impl Platform {
         Ok(made
             .await
             .map_err(|error| PlatformError::internal("the image could not be made", error))??)
-    }
-
-    fn build_output_file(&self, build: &Build) -> PathBuf {
-        let directory = self.settings().data_directory.join("builds").join(build.app.to_string());
-        directory.join(format!("{}.log", build.id))
-    }
-
-    /// Returns what a build said, from the beginning to its end.
-    pub fn build_output(&self, build: &Build) -> mpsc::Receiver<Bytes> {
-        let (sender, receiver) = mpsc::channel(16);
-        let (platform, build) = (self.clone(), build.clone());
-        tokio::spawn(async move {
-            let path = platform.build_output_file(&build);
-            let mut sent = 0;
-            loop {
-                let running = matches!(platform.store().build(build.app, build.id), Ok(Some(now)) if now.status == BuildStatus::Pending);
-                let bytes = tokio::fs::read(&path).await.unwrap_or_default();
-                if bytes.len() > sent
-                    && sender.send(Bytes::copy_from_slice(&bytes[sent..])).await.is_err()
-                {
-                    return;
-                }
-                sent = bytes.len().max(sent);
-                if !running || sender.is_closed() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        });
-        receiver
-    }
-}
-
-/// Marks a build as failed when it is dropped before its end.
-struct UnfinishedBuild<'a> {
-    platform: &'a Platform,
-    build: Option<Build>,
-}
-
-impl Drop for UnfinishedBuild<'_> {
-    fn drop(&mut self) {
-        if let Some(build) = self.build.take() {
-            self.platform.mark_failed(build, "canceled: the client went away");
-        }
     }
 }
 

@@ -21,6 +21,11 @@ impl BuildOutput {
         Self { file: None, kept: 0, client }
     }
 
+    /// Output that nobody waits for: it is only kept.
+    pub(crate) fn to_nobody() -> Self {
+        Self::to(mpsc::unbounded_channel().0)
+    }
+
     /// Keeps what follows in `file` too.
     pub(crate) fn keep_in(&mut self, file: &Path) {
         let opened =

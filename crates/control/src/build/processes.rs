@@ -35,19 +35,23 @@ pub(super) fn discover(directory: &Path, release: &str) -> Result<ProcessTypes> 
 
 /// The file is the pushed source's: it may be a link to anywhere, so only a real file is read.
 pub(super) fn read_procfile(path: &Path) -> Result<BTreeMap<ProcessType, String>> {
-    let Ok(metadata) = path.symlink_metadata() else { return Ok(BTreeMap::new()) };
+    let Some(bytes) = read_source_file(path, PROCFILE_BYTES)? else { return Ok(BTreeMap::new()) };
+    procfile::parse(&bytes).map_err(|error| PlatformError::Invalid(error.to_string()))
+}
+
+/// Reads a file of the pushed source, if there is one: only a plain one of at most `limit` bytes.
+pub(super) fn read_source_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let name = path.file_name().unwrap_or_default().display();
+    let Ok(metadata) = path.symlink_metadata() else { return Ok(None) };
     if !metadata.is_file() {
-        return Err(PlatformError::Invalid("Procfile is not a plain file.".into()));
+        return Err(PlatformError::Invalid(format!("{name} is not a plain file.")));
     }
-    if metadata.len() > PROCFILE_BYTES {
-        return Err(PlatformError::Invalid(format!(
-            "Procfile is larger than {} kB.",
-            PROCFILE_BYTES / 1024
-        )));
+    if metadata.len() > limit {
+        return Err(PlatformError::Invalid(format!("{name} is larger than {} kB.", limit / 1024)));
     }
     let bytes = std::fs::read(path)
-        .map_err(|source| PlatformError::internal("the Procfile could not be read", source))?;
-    procfile::parse(&bytes).map_err(|error| PlatformError::Invalid(error.to_string()))
+        .map_err(|source| PlatformError::internal(&format!("{name} could not be read"), source))?;
+    Ok(Some(bytes))
 }
 
 fn default_process_types(release: &str) -> Result<BTreeMap<ProcessType, String>> {

@@ -1,10 +1,11 @@
-//! From a commit in a repository to files in a directory, owned by the build's user.
+//! From a commit or an archive to files in a directory, owned by the build's user.
 
-use crate::receive::git;
+use super::unpack;
+use crate::receive::{SourceFile, git};
 use crate::run::APP_USER;
 use crate::{PlatformError, Result};
 use std::os::unix::fs::lchown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -13,9 +14,59 @@ const SUBMODULES_TIMEOUT: Duration = Duration::from_secs(600);
 /// Submodules may come over these only: a `file:` URL would read the server's own disk.
 const SUBMODULE_PROTOCOLS: &str = "http:https:git:ssh";
 
+/// What is to be built.
+pub(crate) enum Source {
+    Commit {
+        repository: PathBuf,
+        commit: String,
+    },
+    Archive {
+        file: SourceFile,
+        /// Whether a single folder that holds everything is left out, as archives of GitHub have it.
+        strip_folder: bool,
+        version: Option<String>,
+    },
+}
+
+impl Source {
+    /// Returns the commit, or what the sender of an archive calls it.
+    pub(crate) fn version(&self) -> Option<&str> {
+        match self {
+            Self::Commit { commit, .. } => Some(commit),
+            Self::Archive { version, .. } => version.as_deref(),
+        }
+    }
+
+    /// Writes the files to `directory` (empty). `scratch` is a directory for what is needed meanwhile.
+    pub(super) async fn write_to(&self, directory: &Path, scratch: &Path) -> Result<()> {
+        match self {
+            Self::Commit { repository, commit } => {
+                check_out(repository, commit, directory, scratch).await?;
+            }
+            Self::Archive { file, strip_folder, .. } => {
+                let (file, strip) = (file.path().to_owned(), *strip_folder);
+                let (directory, scratch) = (directory.to_owned(), scratch.to_owned());
+                let unpacked = tokio::task::spawn_blocking(move || {
+                    unpack::unpack(&file, &directory, &scratch, strip)
+                });
+                unpacked.await.map_err(|error| {
+                    PlatformError::internal("the source could not be unpacked", error)
+                })??;
+            }
+        }
+        let directory = directory.to_owned();
+        let owned = tokio::task::spawn_blocking(move || give_to_build_user(&directory)).await;
+        owned
+            .map_err(|error| PlatformError::internal("the source could not be prepared", error))?
+            .map_err(|error| {
+                PlatformError::internal("the source could not be given to the build's user", error)
+            })
+    }
+}
+
 /// Writes the files of `commit` to `directory` (empty), without `.git`. `scratch` is a directory for
 /// what git needs meanwhile.
-pub(super) async fn check_out(
+async fn check_out(
     repository: &Path,
     commit: &str,
     directory: &Path,
@@ -45,13 +96,7 @@ pub(super) async fn check_out(
     if directory.join(".gitmodules").symlink_metadata().is_ok_and(|file| file.is_file()) {
         fetch_submodules(repository_text, commit, worktree, scratch).await?;
     }
-    let directory = directory.to_owned();
-    let owned = tokio::task::spawn_blocking(move || give_to_build_user(&directory)).await;
-    owned
-        .map_err(|error| PlatformError::internal("the source could not be prepared", error))?
-        .map_err(|error| {
-            PlatformError::internal("the source could not be given to the build's user", error)
-        })
+    Ok(())
 }
 
 /// Fetches submodules as Heroku does. The repository is cloned beside the checked-out files, since

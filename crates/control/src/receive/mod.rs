@@ -4,13 +4,19 @@
 //! wanted ref updates to the server over a socket; the server builds, releases, and moves the ref
 //! itself, so that the ref moves only if the release was made.
 
+mod archive;
+mod download;
 pub(crate) mod git;
 pub mod hook;
 mod push;
 mod repository;
 mod server;
+mod uploads;
 
+pub use archive::SourceRequest;
 pub(crate) use repository::{create_repository, repository_path};
+pub use uploads::Upload;
+pub(crate) use uploads::{SourceFile, Uploads};
 
 use crate::records::{App, User};
 use crate::settings::Settings;
@@ -67,12 +73,13 @@ pub(crate) struct Receiver {
     socket: PathBuf,
     sessions: Mutex<HashMap<String, Session>>,
     lines: Mutex<HashMap<AppId, AppLine>>,
+    uploads: Uploads,
 }
 
 /// Builds of one app go one after the other.
 #[derive(Clone, Default)]
 pub(crate) struct AppLine {
-    turn: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     cancel: Arc<Notify>,
 }
 
@@ -82,6 +89,7 @@ impl Receiver {
             socket: settings.run_directory.join("hook.sock"),
             sessions: Mutex::default(),
             lines: Mutex::default(),
+            uploads: Uploads::new(settings.data_directory.join("sources")),
         }
     }
 
@@ -89,7 +97,11 @@ impl Receiver {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line_of(&self, app: AppId) -> AppLine {
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    pub(crate) fn line_of(&self, app: AppId) -> AppLine {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).entry(app).or_default().clone()
     }
 

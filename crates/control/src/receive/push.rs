@@ -2,9 +2,9 @@
 
 use super::hook::{RefOutcome, RefResult, RefUpdate};
 use super::{AppLine, Session, repository};
-use crate::build::{BuildOutput, Source, Timings};
+use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::NewRelease;
-use crate::release::ReleaseRequest;
+use crate::release::{AfterDeploy, ReleaseRequest};
 use crate::{Platform, PlatformError};
 
 /// Branches that are deployed, the first one wins if both are pushed at once.
@@ -85,13 +85,26 @@ impl Platform {
             output.error("Fetch it, bring your work up to date, and push again.");
             return refused("fetch first");
         }
-        let source = Source { repository, commit: update.new.clone() };
+        let source = Source::Commit { repository, commit: update.new.clone() };
         let mut timings = Timings::default();
-        let deployed = self.build_and_release(session, &source, output, &mut timings).await;
-        if let Err(error) = deployed {
-            self.explain_failure(session, &error, output);
-            return refused("push rejected, see above");
-        }
+        let job = match self.begin_build(&session.user, &session.app, source.version()) {
+            Ok(job) => job,
+            Err(error) => {
+                self.explain_failure(session, &error, output);
+                return refused("push rejected, see above");
+            }
+        };
+        output.keep_in(&self.build_output_file(&job.build));
+        let deployed = job
+            .unless_canceled(self.build_and_release(session, &job, &source, output, &mut timings))
+            .await;
+        let after = match deployed {
+            Ok(after) => after,
+            Err(error) => {
+                self.explain_failure(session, &error, output);
+                return refused("push rejected, see above");
+            }
+        };
         if let Err(error) =
             repository::move_branch(&repository_text, &update.name, &update.new, &old).await
         {
@@ -101,40 +114,50 @@ impl Platform {
         }
         timings.stop();
         self.keep_timings(session, &timings);
+        self.run_after_deploy(&session.app, after, output).await;
         output.line("");
         output.line("Verifying deploy... done.");
         RefOutcome::Moved { old }
     }
 
-    async fn build_and_release(
+    /// From a source to a release that is served; returns what is to run then.
+    pub(super) async fn build_and_release(
         &self,
         session: &Session,
+        job: &BuildJob,
         source: &Source,
         output: &mut BuildOutput,
         timings: &mut Timings,
-    ) -> Result<(), PlatformError> {
+    ) -> Result<AfterDeploy, PlatformError> {
         output.line("Compressing source files... done.");
         output.line("Building source:");
         output.line("");
-        let built = self.build_source(&session.user, &session.app, source, output, timings).await?;
+        let built = self.build_source(&session.app, job, source, output, timings).await?;
         output.heading("Launching...");
         timings.start("release");
+        let _turn = self.release_turn(&session.app).await;
+        let first = self.is_first_deploy(&session.app)?;
+        let manifest = built.manifest;
         let new = NewRelease {
             app: session.app.id,
-            description: format!("Deploy {}", short(&source.commit)),
+            description: match source.version() {
+                Some(version) => format!("Deploy {}", short(version)),
+                None => "Deploy".to_owned(),
+            },
             user: session.user.id,
             build: Some(built.build.id),
             image: Some(built.image),
-            config_vars: self.config_vars(&session.app)?,
+            config_vars: manifest.config_vars_of_release(first, self.config_vars(&session.app)?),
             processes: built.processes,
-            commit: Some(source.commit.clone()),
+            commit: source.version().map(str::to_owned),
         };
         timings.stop();
         let deployed = self
-            .release_and_deploy(
+            .release_and_deploy_with(
                 &session.user,
                 &session.app,
                 ReleaseRequest { new, even_if_broken: false },
+                manifest.deploy_options(first, output),
             )
             .await?;
         let release = deployed.release;
@@ -144,7 +167,7 @@ impl Platform {
         let app = self.store().app(session.app.id)?.unwrap_or_else(|| session.app.clone());
         output.detail(&format!("{} deployed to Windlass", self.app_url(&app)));
         self.hint_at_scaling(&release.processes, session, output);
-        Ok(())
+        Ok(AfterDeploy { scripts: manifest.scripts_after(first), release })
     }
 
     /// A first deploy without a web process runs nothing: say so.
@@ -172,6 +195,20 @@ impl Platform {
     }
 
     fn explain_failure(&self, session: &Session, error: &PlatformError, output: &mut BuildOutput) {
+        self.explain(session, error, output);
+        output.line("");
+        output.line("Verifying deploy....");
+        output.line("");
+        output.line(&format!(" !\tPush rejected to {}.", session.app.name));
+    }
+
+    /// Says why there is no new release.
+    pub(super) fn explain(
+        &self,
+        session: &Session,
+        error: &PlatformError,
+        output: &mut BuildOutput,
+    ) {
         match error {
             PlatformError::Internal(..) => {
                 tracing::error!(app = %session.app.name, error = error as &dyn std::error::Error, "a push failed");
@@ -187,13 +224,9 @@ impl Platform {
             other if other.to_string().is_empty() => {}
             other => output.error(&other.to_string()),
         }
-        output.line("");
-        output.line("Verifying deploy....");
-        output.line("");
-        output.line(&format!(" !\tPush rejected to {}.", session.app.name));
     }
 
-    fn keep_timings(&self, session: &Session, timings: &Timings) {
+    pub(super) fn keep_timings(&self, session: &Session, timings: &Timings) {
         let Some(build) = timings.build else { return };
         let directory =
             self.settings().data_directory.join("builds").join(session.app.id.to_string());

@@ -21,6 +21,7 @@ impl Platform {
         app: &App,
         changes: BTreeMap<String, Option<String>>,
     ) -> Result<BTreeMap<String, String>> {
+        let _turn = self.release_turn(app).await;
         let current = self.current_release(app)?;
         let mut config_vars = current.config_vars.clone();
         let (mut set, mut removed) = (Vec::new(), Vec::new());
@@ -68,7 +69,8 @@ fn check_value(name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_size(config_vars: &BTreeMap<String, String>) -> Result<()> {
+/// Refuses config vars that take more than their limit together.
+pub(crate) fn check_size(config_vars: &BTreeMap<String, String>) -> Result<()> {
     let bytes: usize = config_vars.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > limits::CONFIG_VARS_BYTES {
         let (is, limit) = (bytes.div_ceil(1024), limits::CONFIG_VARS_BYTES / 1024);

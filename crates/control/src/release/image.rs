@@ -23,6 +23,7 @@ impl Platform {
                 "There is no image {image} on this server."
             )));
         }
+        let _turn = self.release_turn(app).await;
         let new = NewRelease {
             app: app.id,
             description: description.to_owned(),

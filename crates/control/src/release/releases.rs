@@ -1,11 +1,12 @@
 //! Making releases current, looking at them, and going back.
 
+use super::phase::DeployOptions;
 use crate::platform::now_ms;
 use crate::records::{App, NewRelease, Release, ReleaseStatus, User};
 use crate::run::{Deploy, Deployed, Message};
 use crate::{Platform, PlatformError, Result};
 use std::collections::BTreeMap;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use windlass_core::ids::{AppId, ReleaseId};
 use windlass_core::names::ProcessType;
 use windlass_core::release::formation_for;
@@ -18,6 +19,12 @@ pub(crate) struct ReleaseRequest {
 }
 
 impl Platform {
+    /// Waits until no other release of the app is being made. Whoever makes one of what is current
+    /// holds this from reading that to the end, or a change made meanwhile would be lost.
+    pub(crate) async fn release_turn(&self, app: &App) -> OwnedMutexGuard<()> {
+        self.app_tasks().release_turn(app.id).lock_owned().await
+    }
+
     /// Stores a release and returns once it is current or has failed. Dropping the future before
     /// that abandons the release.
     pub(crate) async fn release_and_deploy(
@@ -25,6 +32,17 @@ impl Platform {
         user: &User,
         app: &App,
         request: ReleaseRequest,
+    ) -> Result<Deployed> {
+        self.release_and_deploy_with(user, app, request, DeployOptions::default()).await
+    }
+
+    /// The same with what a deploy of new code adds to it.
+    pub(crate) async fn release_and_deploy_with(
+        &self,
+        user: &User,
+        app: &App,
+        request: ReleaseRequest,
+        mut options: DeployOptions<'_>,
     ) -> Result<Deployed> {
         let release = self.store().insert_release(&request.new, now_ms())?;
         self.logs().append(
@@ -37,12 +55,23 @@ impl Platform {
             "app[api]",
             &format!("Release v{} created by user {}", release.version, user.email),
         );
-        let before: BTreeMap<ProcessType, u32> = self
+        let mut pending = PendingRelease { platform: self, release: Some(&release) };
+        let phase = self.run_release_phase(app, &release, &mut options).await;
+        pending.release = None;
+        drop(pending);
+        if let Err(error) = phase {
+            self.fail_release(&release, &error.to_string());
+            return Err(error);
+        }
+        let mut before: BTreeMap<ProcessType, u32> = self
             .store()
             .formation(app.id)?
             .into_iter()
             .map(|entry| (entry.process, entry.quantity))
             .collect();
+        for (process, quantity) in options.formation {
+            before.entry(process).or_insert(quantity);
+        }
         let formation = formation_for(release.processes.keys(), &before);
         let (reply, outcome) = oneshot::channel();
         let deploy = Deploy { release, formation, even_if_broken: request.even_if_broken, reply };
@@ -92,6 +121,7 @@ impl Platform {
 
     /// Makes a new release of an old one's image and config vars.
     pub async fn rollback(&self, user: &User, app: &App, version_or_id: &str) -> Result<Release> {
+        let _turn = self.release_turn(app).await;
         let target = self.release(app, version_or_id)?;
         let version = target.version;
         if target.status != ReleaseStatus::Succeeded {
@@ -123,6 +153,20 @@ impl Platform {
             .release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: false })
             .await?
             .release)
+    }
+}
+
+/// Marks a release as failed when its release phase is dropped before its end.
+struct PendingRelease<'a> {
+    platform: &'a Platform,
+    release: Option<&'a Release>,
+}
+
+impl Drop for PendingRelease<'_> {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            self.platform.fail_release(release, "it was canceled during its release phase");
+        }
     }
 }
 

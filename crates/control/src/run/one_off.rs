@@ -140,7 +140,7 @@ impl Platform {
     }
 
     /// Passes the output on and notes the end, also when the client goes away.
-    fn watch_attached(&self, attached: Attached) -> Attached {
+    pub(super) fn watch_attached(&self, attached: Attached) -> Attached {
         let (sender, output) = mpsc::channel(16);
         let Attached { instance, output: mut source, input } = attached;
         let (platform, id) = (self.clone(), instance.spec.id.clone());
@@ -170,7 +170,7 @@ impl Platform {
         Attached { instance, output, input }
     }
 
-    fn track_one_off(&self, app: AppId, id: &InstanceId, view: &InstanceView) {
+    pub(super) fn track_one_off(&self, app: AppId, id: &InstanceId, view: &InstanceView) {
         self.app_tasks().one_offs().insert(id.clone(), RunningOneOff { app, view: view.clone() });
     }
 
@@ -194,7 +194,8 @@ impl Platform {
         let name = &one_off.view.name;
         self.log_one_off(one_off.app, name, &format!("Process exited with status {}", status.code));
         self.log_one_off(one_off.app, name, "State changed from up to complete");
-        super::effects::forget(self.driver(), id).await;
+        // One whose client went away may still be ending.
+        super::effects::kill_and_forget(self.driver(), id).await;
     }
 
     fn log_one_off(&self, app: AppId, name: &str, message: &str) {
@@ -233,7 +234,7 @@ impl Platform {
 }
 
 /// Returns a number from 1000 to 9999, as Heroku gives its one-offs.
-fn random_index() -> u32 {
+pub(super) fn random_index() -> u32 {
     let mut bytes = [0u8; 4];
     let _ = SystemRandom::new().fill(&mut bytes);
     1_000 + u32::from_le_bytes(bytes) % 9_000

@@ -1,5 +1,6 @@
 //! From a release and a slot to what a driver starts.
 
+use super::container_image::ContainerImage;
 use crate::Platform;
 use crate::records::{App, Release};
 use std::collections::BTreeMap;
@@ -21,6 +22,12 @@ const LAUNCH: &str = r#"for file in /app/.profile.d/*.sh /app/.profile; do [ -r 
 /// The command is an argument of a fixed script and never pasted into it.
 pub(crate) fn launch_command(command: &str) -> Vec<String> {
     ["/bin/bash", "-c", LAUNCH, "bash", command].map(str::to_owned).to_vec()
+}
+
+/// Returns the command of a [`launch_command`]; `None` for any other.
+pub(crate) fn slug_command(arguments: &[String]) -> Option<String> {
+    let (command, fixed) = arguments.split_last()?;
+    (launch_command(command).split_last()?.1 == fixed).then(|| command.clone())
 }
 
 /// Heroku's run-time environment: config vars may replace `PATH` and `HOME`, never `PORT` or `DYNO`.
@@ -49,7 +56,7 @@ impl Platform {
     ) -> InstanceSpec {
         let name = slot.to_string();
         let command = release.processes.get(&slot.process).map(String::as_str).unwrap_or_default();
-        InstanceSpec {
+        let mut spec = InstanceSpec {
             id: InstanceId::random(slot.process.as_str(), slot.index),
             labels: InstanceLabels {
                 app: app.id,
@@ -65,11 +72,25 @@ impl Platform {
             working_directory: "/app".to_owned(),
             environment: environment(release, &name),
             user: APP_USER,
+            group: None,
             mounts: Vec::new(),
             resources: self.instance_resources(),
             port: slot.process.is_web().then_some(WEB_PORT),
             output: Output::Log { file: self.logs().file(app.id), source: format!("app[{name}]") },
+        };
+        if let Some(container) = self.container_image(image) {
+            container.apply(&mut spec, release, command);
         }
+        spec
+    }
+
+    /// Returns how an image wants to be run, unless it is a slug's. One that cannot be read is not
+    /// run either: the driver says why.
+    fn container_image(&self, image: &Digest) -> Option<ContainerImage> {
+        ContainerImage::of(self.images(), image).unwrap_or_else(|error| {
+            tracing::error!(%image, %error, "an image cannot be read");
+            None
+        })
     }
 
     /// Returns how to run a one-off command on a release that has an image.
@@ -85,7 +106,9 @@ impl Platform {
         let slot = Slot { process: process.clone(), index };
         let mut spec = self.formation_spec(app, release, image, &slot, 0);
         spec.labels.kind = InstanceKind::OneOff;
-        spec.command = launch_command(command);
+        spec.command = self
+            .container_image(image)
+            .map_or_else(|| launch_command(command), |container| container.command(command));
         spec.port = None;
         spec
     }

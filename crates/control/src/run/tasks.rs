@@ -3,7 +3,7 @@
 use super::app_task::{AppTask, Event, Message};
 use crate::{Platform, PlatformError, Result};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use windlass_core::driver::InstanceEvent;
 use windlass_core::ids::{AppId, InstanceId};
@@ -17,6 +17,8 @@ pub(crate) struct Apps {
     /// Which app's task knows an instance of a formation.
     owners: Mutex<HashMap<InstanceId, AppId>>,
     one_offs: Mutex<HashMap<InstanceId, RunningOneOff>>,
+    /// Held while a release of the app is being made.
+    release_turns: Mutex<HashMap<AppId, Arc<tokio::sync::Mutex<()>>>>,
     attachable: Mutex<HashMap<String, super::one_off::Attachable>>,
 }
 
@@ -43,8 +45,13 @@ impl Apps {
         tasks.get(&app).is_some_and(|sender| sender.send(message).is_ok())
     }
 
+    pub(crate) fn release_turn(&self, app: AppId) -> Arc<tokio::sync::Mutex<()>> {
+        locked(&self.release_turns).entry(app).or_default().clone()
+    }
+
     pub(crate) fn forget(&self, app: AppId) {
         locked(&self.tasks).remove(&app);
+        locked(&self.release_turns).remove(&app);
     }
 }
 

@@ -6,6 +6,7 @@ mod configuration;
 mod crashes;
 mod deploys;
 mod one_offs;
+mod release_phase;
 mod scaling;
 mod simulation;
 mod takeover;

@@ -1,5 +1,6 @@
 //! What simulated processes do.
 
+use bytes::Bytes;
 use std::time::Duration;
 use windlass_core::instance::InstanceSpec;
 
@@ -9,11 +10,11 @@ use windlass_core::instance::InstanceSpec;
 pub enum Behaviour {
     /// `serve`: opens its port at once and stops on SIGTERM.
     Serve,
-    /// `crash CODE`: ends while it boots.
+    /// `crash CODE`: ends while it boots; attached, it says so.
     Crash(i32),
-    /// `never-listen`: runs without opening its port.
+    /// `never-listen`: runs without opening its port; attached, it does not end by itself.
     NeverListen,
-    /// `slow MILLISECONDS`: opens its port after that time.
+    /// `slow MILLISECONDS`: opens its port after that time; attached, it ends then.
     Slow(Duration),
     /// `ignore-term`: serves, and has to be killed.
     IgnoreTerm,
@@ -41,6 +42,18 @@ impl Behaviour {
             "slow" => Self::Slow(Duration::from_millis(number.into())),
             "ignore-term" => Self::IgnoreTerm,
             _ => panic!("{text:?} is no behaviour of a simulated process"),
+        }
+    }
+
+    /// Returns what an attached process says and how it ends, if it does so by itself.
+    pub(super) async fn at_once(self) -> Option<(Bytes, i32)> {
+        match self {
+            Self::Crash(code) => Some((Bytes::from(format!("crashing with {code}\n")), code)),
+            Self::Slow(delay) => {
+                tokio::time::sleep(delay).await;
+                Some((Bytes::from_static(b"done slowly\n"), 0))
+            }
+            Self::Serve | Self::NeverListen | Self::IgnoreTerm => None,
         }
     }
 

@@ -164,22 +164,28 @@ impl Driver for SimulatedDriver {
         Ok(observed)
     }
 
-    /// Sends back what it is sent; ends with 0 when its input is closed.
+    /// Sends back what it is sent and ends with 0 when its input is closed, unless it is told to do
+    /// something else.
     async fn start_attached(&self, spec: InstanceSpec) -> Result<Attached, DriverError> {
         let id = spec.id.clone();
-        let (instance, _) = self.insert(spec);
+        let (instance, behaviour) = self.insert(spec);
         let (input, mut from_client) = mpsc::channel(16);
         let (to_client, output) = mpsc::channel(16);
         let this = self.this.clone();
         tokio::spawn(async move {
+            let does = behaviour.unwrap_or(Behaviour::Serve);
             let code = loop {
+                if let Some((says, code)) = does.at_once().await {
+                    let _ = to_client.send(AttachedOutput::Stdout(says)).await;
+                    break code;
+                }
                 match from_client.recv().await {
                     Some(AttachedInput::Stdin(bytes)) => {
                         let _ = to_client.send(AttachedOutput::Stdout(bytes)).await;
                     }
-                    Some(AttachedInput::StdinClosed) => break 0,
+                    Some(AttachedInput::StdinClosed) if does != Behaviour::NeverListen => break 0,
                     Some(AttachedInput::Signal(number)) => break 128 + number,
-                    Some(AttachedInput::Resize(_)) => {}
+                    Some(AttachedInput::Resize(_) | AttachedInput::StdinClosed) => {}
                     None => break 137,
                 }
             };

@@ -1,0 +1,296 @@
+//! Dockerfile builds: buildah on the host, under limits, and its image imported into our store.
+
+use super::container::{BuildDirectories, in_words};
+use super::dockerfile::Dockerfile;
+use super::processes::{self, ProcessTypes};
+use super::{BuildOutput, Timings, disk, human_size};
+use crate::records::App;
+use crate::run::container_image::{self, ContainerImage};
+use crate::{Platform, PlatformError, Result};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use windlass_core::host_job::{HostJob, HostJobOutput, HostJobs};
+use windlass_core::ids::Digest;
+use windlass_core::instance::{ExitStatus, Resources};
+use windlass_core::names::ProcessType;
+use windlass_oci::ImportLimits;
+
+/// The host's certificates, and where those are that somebody added to Debian's.
+const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+const ADDED_CERTIFICATES: &str = "/usr/local/share/ca-certificates";
+
+/// Where buildah may be installed.
+const PATHS: [&str; 2] = ["/usr/local/bin", "/usr/bin"];
+
+/// A larger image or one with more files is refused.
+pub(crate) const IMAGE_LIMITS: ImportLimits = ImportLimits { bytes: 10 << 30, entries: 1_000_000 };
+
+/// One build with a Dockerfile.
+pub(super) struct DockerBuild<'a> {
+    pub platform: &'a Platform,
+    pub app: &'a App,
+    pub source: &'a Path,
+    /// A directory that is removed after the build.
+    pub scratch: &'a Path,
+    pub dockerfile: &'a Dockerfile,
+    pub directories: &'a BuildDirectories,
+}
+
+/// An image that a Dockerfile made.
+pub(super) struct DockerImage {
+    pub image: Digest,
+    /// Bytes of all its layers.
+    pub size: u64,
+    pub processes: BTreeMap<ProcessType, String>,
+}
+
+impl DockerBuild<'_> {
+    /// Builds. What fails for a reason of the source is an `Err(Invalid)` whose message is the last
+    /// line for whoever deploys.
+    pub(super) async fn run(
+        &self,
+        output: &mut BuildOutput,
+        timings: &mut Timings,
+    ) -> Result<DockerImage> {
+        self.prepare()?;
+        output.heading("Building with the Dockerfile...");
+        timings.start("dockerfile");
+        let storage = [self.directory().join("storage")];
+        let limit = self.platform.settings().build.disk_bytes;
+        let before = disk::used(&storage).await;
+        let time = self.platform.settings().build.timeout;
+        let archive = tokio::select! {
+            done = tokio::time::timeout(time, self.build_archive(output)) => done.map_err(|_| {
+                let limit = in_words(time);
+                PlatformError::Invalid(format!(
+                    "The build took longer than its limit of {limit} and was stopped."
+                ))
+            })??,
+            () = disk::exceeded(&storage, before.saturating_add(limit)) => {
+                let limit = limit >> 20;
+                return Err(PlatformError::Invalid(format!(
+                    "The build was stopped: it used more than its disk limit of {limit}M."
+                )));
+            }
+        };
+        timings.start("image");
+        let image = self.platform.import_container_image(archive).await?;
+        let built = self.describe(image, output)?;
+        output.detail(&format!("Done: {}", human_size(built.size)));
+        timings.stop();
+        Ok(built)
+    }
+
+    fn prepare(&self) -> Result<()> {
+        if !PATHS.iter().any(|folder| Path::new(folder).join("buildah").is_file()) {
+            return Err(PlatformError::Invalid(
+                "A Dockerfile is built with buildah, which is not installed on the server: run `windlass setup` there, or `apt-get install buildah`."
+                    .to_owned(),
+            ));
+        }
+        crate::platform::make_directory(&self.directory())
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.platform.settings().data_directory.join("buildah")
+    }
+
+    /// Returns the archive of the image that was built.
+    async fn build_archive(&self, output: &mut BuildOutput) -> Result<PathBuf> {
+        let identifier = self.scratch.join("image-id");
+        self.buildah(self.build_arguments(&identifier)?, output).await?;
+        let built = std::fs::read_to_string(&identifier)
+            .map_err(|error| PlatformError::internal("buildah did not say what it built", error))?;
+        let archive = self.scratch.join("image.tar");
+        let target = format!("docker-archive:{}", archive.display());
+        let push = ["push", "--quiet", built.trim(), &target].map(str::to_owned);
+        self.buildah(push.to_vec(), output).await?;
+        Ok(archive)
+    }
+
+    fn describe(&self, image: Digest, output: &mut BuildOutput) -> Result<DockerImage> {
+        let images = self.platform.images();
+        let size = images.resolve(&image)?.layers.iter().map(|layer| layer.size).sum();
+        let container = ContainerImage::of(images, &image)?;
+        let command = container.and_then(|container| container.default_command());
+        let from_procfile = processes::read_procfile(&self.source.join("Procfile"))?;
+        let of_image = command.filter(|_| !from_procfile.contains_key(&ProcessType::web()));
+        let from_buildpack = of_image.map(|command| (ProcessType::web(), command));
+        let types =
+            ProcessTypes { from_procfile, from_buildpack: from_buildpack.into_iter().collect() };
+        output.heading("Discovering process types");
+        for (process, command) in types.all() {
+            output.detail(&format!("{process}: {command}"));
+        }
+        Ok(DockerImage { image, size, processes: types.all() })
+    }
+
+    fn build_arguments(&self, identifier: &Path) -> Result<Vec<String>> {
+        let fixed = "bud --layers --force-rm --isolation chroot --network host --pull=false";
+        let mut command: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
+        let dockerfile = self.dockerfile;
+        let environment = &self.directories.environment;
+        let mut option = |name: &str, value: String| {
+            command.push(name.to_owned());
+            command.push(value);
+        };
+        option("--iidfile", identifier.display().to_string());
+        option("--tag", format!("localhost/windlass/{}", self.app.id));
+        option("--file", dockerfile.file.display().to_string());
+        if let Some(target) = &dockerfile.target {
+            option("--target", target.clone());
+        }
+        for name in &dockerfile.arguments {
+            // Its value comes from the environment: arguments can be seen by others.
+            option("--build-arg", name.clone());
+        }
+        for name in secrets(environment)? {
+            let file = environment.join(&name);
+            option("--secret", format!("id={name},src={}", file.display()));
+        }
+        if has_added_certificates() {
+            for path in [CA_BUNDLE, ADDED_CERTIFICATES] {
+                option("--volume", format!("{path}:{path}:ro"));
+            }
+        }
+        command.push(dockerfile.context.display().to_string());
+        Ok(command)
+    }
+
+    /// Runs buildah to its end; what it says goes to `output`.
+    async fn buildah(&self, rest: Vec<String>, output: &mut BuildOutput) -> Result<()> {
+        let settings = self.platform.settings();
+        let limits = &settings.build;
+        let storage = self.directory().join("storage").display().to_string();
+        let run = settings.run_directory.join("buildah").display().to_string();
+        let fixed =
+            ["buildah", "--root", &storage, "--runroot", &run, "--storage-driver", "overlay"];
+        let job = HostJob {
+            command: fixed.into_iter().map(str::to_owned).chain(rest).collect(),
+            environment: self.environment(),
+            working_directory: self.directory(),
+            resources: Resources {
+                memory_bytes: Some(limits.memory_bytes),
+                cpu_millis: (limits.cpu_millis > 0).then_some(limits.cpu_millis),
+                // A quarter of an instance's share, as for buildpacks.
+                cpu_shares: Some(256),
+                processes: Some(limits.processes),
+            },
+        };
+        let jobs = self.platform.driver().host_jobs().ok_or_else(|| {
+            PlatformError::Invalid("This server's driver cannot build Dockerfiles.".to_owned())
+        })?;
+        let invalid = |message: String| Err(PlatformError::Invalid(message));
+        match follow(jobs, job, output).await? {
+            Some(status) if status.code == 0 => Ok(()),
+            Some(status) if status.out_of_memory => invalid(format!(
+                "The build was killed: it needed more than its memory limit of {}M.",
+                limits.memory_bytes >> 20
+            )),
+            Some(status) => invalid(format!(
+                "The Dockerfile could not be built (status {}); see above.",
+                status.code
+            )),
+            None => invalid("The build was lost; push again.".to_owned()),
+        }
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        let (home, temporary) =
+            (self.directory().display().to_string(), self.scratch.display().to_string());
+        let fixed = [
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", &home),
+            ("TMPDIR", &temporary),
+            ("LANG", "C.UTF-8"),
+        ];
+        let arguments = self.dockerfile.arguments.iter().map(|name| {
+            let value = std::fs::read_to_string(self.directories.environment.join(name));
+            (name.clone(), value.unwrap_or_default())
+        });
+        let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        // What buildah itself needs comes last: an argument may have the same name.
+        arguments.chain(fixed).collect()
+    }
+}
+
+impl Platform {
+    /// Imports the archive of an image that brings its own processes.
+    pub(crate) async fn import_container_image(&self, archive: PathBuf) -> Result<Digest> {
+        let images = self.images().clone();
+        let imported = tokio::task::spawn_blocking(move || {
+            images.import_archive(&archive, &IMAGE_LIMITS, container_image::mark)
+        });
+        let imported = imported.await;
+        Ok(imported.map_err(|error| PlatformError::internal("the import stopped", error))??)
+    }
+}
+
+async fn follow(
+    jobs: &dyn HostJobs,
+    job: HostJob,
+    output: &mut BuildOutput,
+) -> Result<Option<ExitStatus>> {
+    let mut said = jobs.run(job).await?;
+    let mut rest = Vec::new();
+    let mut ended = None;
+    while let Some(item) = said.recv().await {
+        match item {
+            HostJobOutput::Output(bytes) => {
+                rest.extend_from_slice(&bytes);
+                output.write(indented(&mut rest));
+            }
+            HostJobOutput::Ended(status) => ended = Some(status),
+        }
+    }
+    if !rest.is_empty() {
+        rest.push(b'\n');
+        output.write(indented(&mut rest));
+    }
+    Ok(ended)
+}
+
+/// Takes the whole lines out of `bytes` and indents them as Heroku does.
+fn indented(bytes: &mut Vec<u8>) -> Bytes {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let lines: Vec<u8> = bytes.drain(..end).collect();
+    let mut out = Vec::with_capacity(lines.len() + 64);
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        out.extend_from_slice(b"       ");
+        out.extend_from_slice(line);
+    }
+    Bytes::from(out)
+}
+
+/// Returns the names of the config vars, each of which is a file.
+fn secrets(environment: &Path) -> Result<Vec<String>> {
+    let names = std::fs::read_dir(environment).and_then(|entries| {
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    });
+    names.map_err(|error| PlatformError::internal("the config vars of a build are gone", error))
+}
+
+/// Whether somebody has added certificates to the host's, as companies do whose network looks into
+/// TLS. Only then builds get the host's: a file that is mounted cannot be replaced by an image's own
+/// package.
+fn has_added_certificates() -> bool {
+    let is_certificate = |entry: &std::fs::DirEntry| {
+        entry.path().extension().is_some_and(|extension| extension == "crt")
+    };
+    Path::new(CA_BUNDLE).is_file()
+        && std::fs::read_dir(ADDED_CERTIFICATES)
+            .is_ok_and(|entries| entries.flatten().any(|entry| is_certificate(&entry)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_lines_are_indented() {
+        let mut bytes = b"one\ntwo\nthr".to_vec();
+        assert_eq!(&indented(&mut bytes)[..], b"       one\n       two\n");
+        assert_eq!(bytes, b"thr");
+    }
+}
