@@ -31,6 +31,7 @@ fn process() -> (Process, Attached) {
         working_directory: "/app".into(),
         environment: BTreeMap::new(),
         user: 1000,
+        group: None,
         mounts: Vec::new(),
         resources: Resources::default(),
         port: None,

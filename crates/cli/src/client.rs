@@ -121,6 +121,53 @@ impl Client {
         Ok(response.into_body().into_reader())
     }
 
+    /// Sends bytes to a URL that carries its own secret.
+    pub fn upload(&self, url: &str, from: &mut dyn std::io::Read) -> Result<()> {
+        let agent = agent_for(url)?;
+        let request = Request::put(url)
+            .body(ureq::SendBody::from_reader(from))
+            .map_err(|error| bad_request(url, &error))?;
+        let response = agent.run(request).map_err(|error| transport_error(&self.base, error))?;
+        if response.status().is_success() { Ok(()) } else { Err(api_error(response)) }
+    }
+
+    /// Sends bytes as they come; the answer is a resource.
+    pub fn post_stream<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        from: &mut dyn std::io::Read,
+    ) -> Result<T> {
+        let url = format!("{}{path}", self.base);
+        let request = self.streaming(Method::POST, &url).body(ureq::SendBody::from_reader(from));
+        let request = request.map_err(|error| bad_request(&url, &error))?;
+        self.parsed(path, self.answered(self.agent.run(request))?).map(|(value, _)| value)
+    }
+
+    /// Fetches bytes as they come.
+    pub fn get_stream(&self, path: &str) -> Result<impl std::io::Read + use<>> {
+        let url = format!("{}{path}", self.base);
+        let request = self.streaming(Method::GET, &url).body(());
+        let request = request.map_err(|error| bad_request(&url, &error))?;
+        Ok(self.answered(self.agent.run(request))?.into_body().into_reader())
+    }
+
+    fn streaming(&self, method: Method, url: &str) -> http::request::Builder {
+        let builder = Request::builder().method(method).uri(url).header("Accept", ACCEPT);
+        match &self.token {
+            Some(token) => builder.header("Authorization", format!("Bearer {token}")),
+            None => builder,
+        }
+    }
+
+    fn answered(
+        &self,
+        response: std::result::Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>> {
+        let response = response.map_err(|error| transport_error(&self.base, error))?;
+        self.keep_warnings(&response);
+        if response.status().is_success() { Ok(response) } else { Err(api_error(response)) }
+    }
+
     fn request(
         &self,
         method: Method,
@@ -153,9 +200,7 @@ impl Client {
             let request = self.agent.configure_request(request);
             self.agent.run(request.timeout_global(Some(limit)).build())
         };
-        let response = response.map_err(|error| transport_error(&self.base, error))?;
-        self.keep_warnings(&response);
-        if response.status().is_success() { Ok(response) } else { Err(api_error(response)) }
+        self.answered(response)
     }
 
     fn keep_warnings(&self, response: &Response<Body>) {

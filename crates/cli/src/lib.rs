@@ -12,6 +12,7 @@ mod commands;
 mod context;
 mod environment;
 pub mod error;
+mod folder;
 mod git;
 mod output;
 mod process;

@@ -5,12 +5,14 @@
 
 mod account;
 mod app;
+mod buildpack;
 mod dyno;
 mod formation;
 mod release;
 
 pub use account::*;
 pub use app::*;
+pub use buildpack::*;
 pub use dyno::*;
 pub use formation::*;
 pub use release::*;

@@ -59,6 +59,39 @@ pub struct Build {
     pub updated_at: String,
 }
 
+/// `POST /apps/:app/builds`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct BuildCreate {
+    #[serde(default)]
+    pub source_blob: BuildSource,
+}
+
+/// What a build is to be made of.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct BuildSource {
+    /// A `get_url` of `POST /sources`, or any `http` or `https` URL of a tar archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `SHA256:` and 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// `POST /sources`
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Source {
+    pub source_blob: SourceUrls,
+}
+
+/// Where to send an archive to, and how to name it afterwards. Good for an hour.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct SourceUrls {
+    pub put_url: String,
+    pub get_url: String,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct BuildBuildpack {
     pub url: String,

@@ -109,10 +109,11 @@ impl RangeHeader {
         let field =
             wanted.or_else(|| (values.len() > self.maximum && all_have("id")).then_some("id"));
         let Some(field) = field else { return Page { values, next: None } };
-        values.sort_by(|a, b| compare(&a[field], &b[field]));
-        if self.descending {
-            values.reverse();
-        }
+        // Equal ones stay in the list's own order, which has the newest first.
+        values.sort_by(|a, b| match self.descending {
+            true => compare(&b[field], &a[field]),
+            false => compare(&a[field], &b[field]),
+        });
         if wanted.is_some() {
             values.retain(|value| self.contains(&value[field]));
         }

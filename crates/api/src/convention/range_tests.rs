@@ -121,6 +121,14 @@ fn equal_values_stay_on_one_page() {
 }
 
 #[test]
+fn the_newest_first_stays_so_among_equal_ones() {
+    let items: Vec<Value> =
+        [3, 2, 1].map(|version| json!({"version": version, "created_at": "a"})).to_vec();
+    let page = RangeHeader::parse("created_at ..; max=9, order=desc").page(items);
+    assert_eq!(versions(&page), [3, 2, 1]);
+}
+
+#[test]
 fn only_the_newest_are_fetched_when_that_suffices() {
     let newest = |text: &str| RangeHeader::parse(text).newest(&["version"]);
     assert_eq!(newest("version ..; max=1, order=desc"), 2);

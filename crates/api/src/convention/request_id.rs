@@ -33,7 +33,8 @@ pub(crate) async fn identify(request: Request, next: Next) -> Response {
 
 /// Returns the path without what would let a reader of the log use it.
 fn loggable(path: &str) -> String {
-    match ["/logs/", "/attach/", "/streams/"].into_iter().find(|prefix| path.starts_with(prefix)) {
+    let secret = ["/logs/", "/attach/", "/streams/", "/sources/"];
+    match secret.into_iter().find(|prefix| path.starts_with(prefix)) {
         Some(prefix) => format!("{prefix}…"),
         None => path.chars().take(200).collect(),
     }
@@ -45,6 +46,7 @@ mod tests {
     fn secrets_in_paths_are_not_logged() {
         assert_eq!(super::loggable("/logs/s3cret"), "/logs/…");
         assert_eq!(super::loggable("/attach/s3cret"), "/attach/…");
+        assert_eq!(super::loggable("/sources/s3cret"), "/sources/…");
         assert_eq!(super::loggable("/apps/logs"), "/apps/logs");
     }
 }

@@ -1,14 +1,16 @@
 //! Builds and their output.
 
-use super::{Users, fixed};
-use crate::convention::{ApiError, ApiResult, AppOfCaller, BaseUrl, Control, RangeHeader, time};
+use super::{Users, buildpack, fixed};
+use crate::convention::{
+    ApiError, ApiResult, AppOfCaller, BaseUrl, Control, RangeHeader, time, to_the_end,
+};
 use crate::state::ApiState;
 use crate::stream::text_stream;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use std::collections::HashMap;
-use windlass_control::records::{self, App};
+use windlass_control::records::{self, App, BuildStatus};
 use windlass_control::{Platform, Result};
 use windlass_core::ids::{BuildId, UserId};
 use windlass_wire::{Build, BuildBuildpack, IdReference, SourceBlob};
@@ -38,7 +40,27 @@ pub(super) async fn info(
     Ok(Json(Shaper::new(&state, &base, &app, user.id)?.shape(build)?))
 }
 
-/// Streams a build's output from its beginning; ends when the build has ended.
+/// Stops a build, or its release if that is not live yet.
+pub(super) async fn cancel(
+    AppOfCaller { user, app }: AppOfCaller,
+    State(state): State<ApiState>,
+    base: BaseUrl,
+    Path((_, id)): Path<(String, String)>,
+) -> ApiResult<Json<Build>> {
+    let build = state.platform.cancel_build(&user, &app, &id).await?;
+    Ok(Json(Shaper::new(&state, &base, &app, user.id)?.shape(build)?))
+}
+
+/// Empties an app's build cache.
+pub(super) async fn purge_cache(
+    AppOfCaller { user, app }: AppOfCaller,
+    Control(platform): Control,
+) -> ApiResult<Json<serde_json::Value>> {
+    to_the_end(async move { platform.purge_build_cache(&user, &app).await }).await?;
+    Ok(Json(serde_json::json!({})))
+}
+
+/// Streams a build's output from its beginning; ends when its release is live or has failed.
 pub(super) async fn stream(
     State(state): State<ApiState>,
     Control(platform): Control,
@@ -57,7 +79,7 @@ fn signed_part(user: &str, app: &str, build: &str) -> String {
     format!("/streams/builds/{user}/{app}/{build}")
 }
 
-struct Shaper<'a> {
+pub(super) struct Shaper<'a> {
     state: &'a ApiState,
     base: &'a BaseUrl,
     app: &'a App,
@@ -67,7 +89,12 @@ struct Shaper<'a> {
 }
 
 impl<'a> Shaper<'a> {
-    fn new(state: &'a ApiState, base: &'a BaseUrl, app: &'a App, caller: UserId) -> Result<Self> {
+    pub(super) fn new(
+        state: &'a ApiState,
+        base: &'a BaseUrl,
+        app: &'a App,
+        caller: UserId,
+    ) -> Result<Self> {
         let platform: &Platform = &state.platform;
         let mut releases = HashMap::new();
         // Oldest last, and it wins: a rollback repeats the build of the release it goes back to.
@@ -79,7 +106,7 @@ impl<'a> Shaper<'a> {
         Ok(Self { state, base, app, caller, users: Users::new(platform), releases })
     }
 
-    fn shape(&mut self, build: records::Build) -> Result<Build> {
+    pub(super) fn shape(&mut self, build: records::Build) -> Result<Build> {
         let id = build.id.to_string();
         let path = signed_part(&self.caller.to_string(), &self.app.id.to_string(), &id);
         let platform = &self.state.platform;
@@ -88,9 +115,10 @@ impl<'a> Shaper<'a> {
             id,
             app: IdReference { id: self.app.id.to_string() },
             status: build.status.as_str().to_owned(),
-            buildpacks: build
-                .buildpack
-                .map(|name| vec![BuildBuildpack { url: format!("urn:buildpack:{name}"), name }]),
+            buildpacks: (build.status == BuildStatus::Succeeded).then(|| {
+                let used = build.buildpacks.into_iter();
+                used.map(|name| BuildBuildpack { url: buildpack::url(&name), name }).collect()
+            }),
             source_blob: SourceBlob {
                 url: self.base.rebase(&platform.git_url(self.app), &platform.settings().api_url),
                 checksum: None,

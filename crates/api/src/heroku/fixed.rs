@@ -36,7 +36,6 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/apps/{app}/addons", get(nothing_of_app))
         .route("/apps/{app}/addon-attachments", get(nothing_of_app))
         .route("/apps/{app}/features", get(nothing_of_app))
-        .route("/apps/{app}/buildpack-installations", get(nothing_of_app))
         .route("/apps/{app}/sni-endpoints", get(nothing_of_app))
         .route("/apps/{app}/log-drains", get(nothing_of_app))
         .route("/apps/{app}/webhooks", get(nothing_of_app))

@@ -4,18 +4,21 @@ mod account;
 mod app;
 mod authorization;
 mod build;
+mod buildpack;
 mod config_var;
 mod domain;
 mod dyno;
 mod fixed;
 mod formation;
+mod image;
 mod key;
 mod log_session;
 mod release;
+mod source;
 
 use crate::state::ApiState;
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use std::collections::HashMap;
 use windlass_control::records::App;
 use windlass_control::{Platform, Result};
@@ -58,8 +61,14 @@ fn app_routes() -> Router<ApiState> {
         .route("/apps/{app}/releases", get(release::list).post(release::create))
         .route("/apps/{app}/releases/{release}", get(release::info))
         .route("/apps/{app}/releases/{release}/config-vars", get(release::config_vars))
-        .route("/apps/{app}/builds", get(build::list))
-        .route("/apps/{app}/builds/{build}", get(build::info))
+        .route("/apps/{app}/buildpack-installations", get(buildpack::list).put(buildpack::update))
+        .route("/apps/{app}/builds", get(build::list).post(source::build))
+        .route("/apps/{app}/builds/{build}", get(build::info).delete(build::cancel))
+        .route("/apps/{app}/build-cache", delete(build::purge_cache))
+        .route("/sources", post(source::create))
+        .route("/apps/{app}/sources", post(source::create_for_app))
+        .route("/apps/{app}/images", post(image::load))
+        .route("/apps/{app}/images/current", get(image::save))
         .route("/apps/{app}/log-sessions", post(log_session::create))
 }
 
@@ -81,7 +90,9 @@ fn process_routes() -> Router<ApiState> {
 fn stream_routes() -> Router<ApiState> {
     Router::new()
         .route("/logs/{secret}", get(log_session::stream))
+        .route("/sources/{secret}", put(source::upload))
         .route(build::STREAM_ROUTE, get(build::stream))
+        .route(release::STREAM_ROUTE, get(release::stream))
         .route("/attach/{secret}", get(crate::attach::attach))
 }
 

@@ -2,35 +2,62 @@
 
 use super::{Users, app, app_reference};
 use crate::convention::{
-    ApiError, ApiResult, AppOfCaller, Control, JsonBody, RangeHeader, time, to_the_end,
+    ApiError, ApiResult, AppOfCaller, BaseUrl, Control, JsonBody, RangeHeader, time, to_the_end,
 };
+use crate::state::ApiState;
+use crate::stream::text_stream;
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Map, Value};
+use windlass_control::Result;
 use windlass_control::records::{self, App};
-use windlass_control::{Platform, Result};
+use windlass_core::ids::UserId;
 use windlass_wire::{ConfigVars, Release};
 
+/// User, app, release, and the signature that makes the URL unguessable.
+pub(super) const STREAM_ROUTE: &str = "/streams/releases/{user}/{app}/{release}/{signature}";
+
 pub(super) async fn list(
-    AppOfCaller { app, .. }: AppOfCaller,
-    Control(platform): Control,
+    AppOfCaller { user, app }: AppOfCaller,
+    State(state): State<ApiState>,
+    base: BaseUrl,
     range: RangeHeader,
 ) -> ApiResult<Response> {
-    let mut users = Users::new(&platform);
-    let releases = platform.releases(&app, range.newest(&["version", "created_at"]))?;
-    let shaped = releases.into_iter().map(|release| shape(&platform, &app, &mut users, release));
+    let releases = state.platform.releases(&app, range.newest(&["version", "created_at"]))?;
+    let mut shaper = Shaper::new(&state, &base, &app, user.id);
+    let shaped = releases.into_iter().map(|release| shaper.shape(release));
     Ok(range.answer(shaped.collect::<Result<Vec<Release>>>()?))
 }
 
 pub(super) async fn info(
-    AppOfCaller { app, .. }: AppOfCaller,
-    Control(platform): Control,
+    AppOfCaller { user, app }: AppOfCaller,
+    State(state): State<ApiState>,
+    base: BaseUrl,
     Path((_, name)): Path<(String, String)>,
 ) -> ApiResult<Json<Release>> {
-    let release = platform.release(&app, &name)?;
-    Ok(Json(shape(&platform, &app, &mut Users::new(&platform), release)?))
+    let release = state.platform.release(&app, &name)?;
+    Ok(Json(Shaper::new(&state, &base, &app, user.id).shape(release)?))
+}
+
+/// Streams what the release phase said from its beginning; ends with it.
+pub(super) async fn stream(
+    State(state): State<ApiState>,
+    Control(platform): Control,
+    Path((user, app, id, signature)): Path<(String, String, String, String)>,
+) -> ApiResult<Response> {
+    if !state.is_signed(&signed_part(&user, &app, &id), &signature) {
+        return Err(ApiError::not_found("stream"));
+    }
+    let user: UserId = user.parse().map_err(|_| ApiError::not_found("stream"))?;
+    let user = platform.user(user)?;
+    let release = platform.release(&platform.app(&user, &app)?, &id)?;
+    Ok(text_stream(platform.release_output(&release)))
+}
+
+fn signed_part(user: &str, app: &str, release: &str) -> String {
+    format!("/streams/releases/{user}/{app}/{release}")
 }
 
 pub(super) async fn config_vars(
@@ -44,15 +71,17 @@ pub(super) async fn config_vars(
 /// Rolls back. Answers when the new release is in force.
 pub(super) async fn create(
     AppOfCaller { user, app }: AppOfCaller,
-    Control(platform): Control,
+    State(state): State<ApiState>,
+    base: BaseUrl,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> ApiResult<(StatusCode, Json<Release>)> {
     let target = rollback_target(&body)?;
+    let platform = &state.platform;
     let (control, its_app, its_user) = (platform.clone(), app.clone(), user.clone());
     let release =
         to_the_end(async move { control.rollback(&its_user, &its_app, &target).await }).await?;
-    let app = app::current(&platform, &user, &app)?;
-    let release = shape(&platform, &app, &mut Users::new(&platform), release)?;
+    let app = app::current(platform, &user, &app)?;
+    let release = Shaper::new(&state, &base, &app, user.id).shape(release)?;
     Ok((StatusCode::CREATED, Json(release)))
 }
 
@@ -70,29 +99,49 @@ fn rollback_target(body: &Map<String, Value>) -> ApiResult<String> {
     }
 }
 
-fn shape(
-    platform: &Platform,
-    app: &App,
-    users: &mut Users<'_>,
-    release: records::Release,
-) -> Result<Release> {
-    Ok(Release {
-        id: release.id.to_string(),
-        version: release.version,
-        status: release.status.as_str().to_owned(),
-        current: release.version == app.current_release,
-        created_at: time(release.created_at),
-        updated_at: time(release.updated_at),
-        app: app_reference(app),
-        user: users.reference(release.user)?,
-        slug: None,
-        artifacts: Vec::new(),
-        addon_plan_names: Vec::new(),
-        eligible_for_rollback: platform.is_rollback_target(&release),
-        output_stream_url: None,
-        oci_image: None,
-        description: release.description,
-    })
+pub(super) struct Shaper<'a> {
+    state: &'a ApiState,
+    base: &'a BaseUrl,
+    app: &'a App,
+    caller: UserId,
+    users: Users<'a>,
+}
+
+impl<'a> Shaper<'a> {
+    pub(super) fn new(
+        state: &'a ApiState,
+        base: &'a BaseUrl,
+        app: &'a App,
+        caller: UserId,
+    ) -> Self {
+        Self { state, base, app, caller, users: Users::new(&state.platform) }
+    }
+
+    pub(super) fn shape(&mut self, release: records::Release) -> Result<Release> {
+        let platform = &self.state.platform;
+        let id = release.id.to_string();
+        let output_stream_url = platform.has_release_output(&release).then(|| {
+            let path = signed_part(&self.caller.to_string(), &self.app.id.to_string(), &id);
+            format!("{}{path}/{}", self.base.0, self.state.sign(&path))
+        });
+        Ok(Release {
+            id,
+            version: release.version,
+            status: release.status.as_str().to_owned(),
+            current: release.version == self.app.current_release,
+            created_at: time(release.created_at),
+            updated_at: time(release.updated_at),
+            app: app_reference(self.app),
+            user: self.users.reference(release.user)?,
+            slug: None,
+            artifacts: Vec::new(),
+            addon_plan_names: Vec::new(),
+            eligible_for_rollback: platform.is_rollback_target(&release),
+            output_stream_url,
+            oci_image: None,
+            description: release.description,
+        })
+    }
 }
 
 #[cfg(test)]

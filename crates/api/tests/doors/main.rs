@@ -5,9 +5,11 @@
 
 mod api;
 mod attached;
+mod buildpacks;
 mod git;
 mod git_over_http;
 mod git_over_ssh;
 mod lists;
 mod routes;
+mod sources;
 mod support;

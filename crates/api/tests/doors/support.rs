@@ -99,12 +99,14 @@ impl Server {
             boot_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(1),
             stop_grace: Duration::from_secs(1),
+            release_timeout: Duration::from_secs(5),
             build: windlass_control::BuildSettings {
                 concurrent: 1,
                 timeout: Duration::from_secs(60),
                 memory_bytes: 1 << 30,
                 cpu_millis: 1000,
                 processes: 256,
+                disk_bytes: 1 << 30,
                 environment: Default::default(),
             },
             instance: windlass_control::InstanceSettings {
@@ -241,6 +243,7 @@ impl Server {
             status: records::BuildStatus::Failed,
             commit: Some("1a2b3c4d".repeat(5)),
             buildpack: Some("Python".into()),
+            buildpacks: vec!["python".into()],
             image: None,
             image_size: None,
             failure: Some("no".into()),

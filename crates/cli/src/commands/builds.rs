@@ -1,4 +1,4 @@
-//! `windlass builds`, `windlass builds:output`
+//! `windlass builds`, `windlass builds:output`, `windlass builds:cancel`, `windlass builds:cache:purge`
 
 use super::app_path;
 use crate::arguments::{AppArguments, JsonArguments};
@@ -87,5 +87,54 @@ impl BuildsOutput {
             line.clear();
         }
         Ok(())
+    }
+}
+
+/// Stops a build, or its release if that is not live yet.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BuildsCancel {
+    /// The build's id, or its first letters [default: the newest one under way]
+    #[arg(value_name = "BUILD")]
+    build: Option<String>,
+    #[command(flatten)]
+    app: AppArguments,
+}
+
+impl BuildsCancel {
+    pub fn run(self, session: &mut Session) -> Result<()> {
+        let (client, app) = session.app_client(&self.app)?;
+        let builds: Vec<Build> =
+            client.list(&app_path(&app, "/builds"), Range::NewestCreated(200))?;
+        let wanted = |build: &&Build| match &self.build {
+            Some(start) => build.id.starts_with(start),
+            None => build.status == "pending",
+        };
+        let Some(build) = builds.iter().find(wanted) else {
+            let message = match &self.build {
+                Some(start) => format!("{app} has no build {start}."),
+                None => format!("No build of {app} is under way."),
+            };
+            return Err(CliError::not_found(message)
+                .hint(format!("`windlass builds -a {app}` lists them.")));
+        };
+        let message = format!("Canceling build {} of {}", build.id, session.output.app(&app));
+        let path = app_path(&app, &format!("/builds/{}", build.id));
+        session.output.action(&message, || client.delete(&path), |_, ()| None)
+    }
+}
+
+/// Empties an app's build cache.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BuildsCachePurge {
+    #[command(flatten)]
+    app: AppArguments,
+}
+
+impl BuildsCachePurge {
+    pub fn run(self, session: &mut Session) -> Result<()> {
+        let (client, app) = session.app_client(&self.app)?;
+        let message = format!("Purging the build cache of {}", session.output.app(&app));
+        let path = app_path(&app, "/build-cache");
+        session.output.action(&message, || client.delete(&path), |_, ()| None)
     }
 }

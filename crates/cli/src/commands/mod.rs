@@ -2,13 +2,16 @@
 
 mod apps;
 mod authorizations;
+mod buildpacks;
 mod builds;
 mod completions;
 mod config;
 mod create;
+mod deploy;
 mod destroy;
 mod domains;
 mod git;
+mod image;
 mod info;
 mod keys;
 mod login;
@@ -110,12 +113,46 @@ pub enum Command {
     /// Go back to an earlier release
     #[command(name = "rollback", visible_alias = "releases:rollback")]
     Rollback(rollback::Rollback),
+    /// Show what the release command of a release said
+    #[command(name = "releases:output")]
+    ReleasesOutput(releases::Output),
+    /// Deploy a folder or an archive, without git
+    #[command(name = "deploy", visible_alias = "builds:create")]
+    Deploy(deploy::Deploy),
+    /// List the buildpacks that an app's builds use
+    #[command(name = "buildpacks")]
+    Buildpacks(buildpacks::Show),
+    /// Set an app's buildpack
+    #[command(name = "buildpacks:set")]
+    BuildpacksSet(buildpacks::Set),
+    /// Add a buildpack to those of an app
+    #[command(name = "buildpacks:add")]
+    BuildpacksAdd(buildpacks::Add),
+    /// Remove one of an app's buildpacks
+    #[command(name = "buildpacks:remove")]
+    BuildpacksRemove(buildpacks::Remove),
+    /// Remove all of an app's buildpacks: they are detected again
+    #[command(name = "buildpacks:clear")]
+    BuildpacksClear(buildpacks::Clear),
     /// List an app's builds
     #[command(name = "builds")]
     Builds(builds::Builds),
     /// Show what a build said
     #[command(name = "builds:output")]
     BuildsOutput(builds::BuildsOutput),
+    /// Stop a build
+    #[command(name = "builds:cancel")]
+    BuildsCancel(builds::BuildsCancel),
+    /// Empty an app's build cache
+    #[command(name = "builds:cache:purge")]
+    BuildsCachePurge(builds::BuildsCachePurge),
+
+    /// Deploy an image from an archive (docker save, OCI)
+    #[command(name = "image:load")]
+    ImageLoad(image::Load),
+    /// Write the image of the current release as an archive
+    #[command(name = "image:save")]
+    ImageSave(image::Save),
 
     /// List an app's domains
     #[command(name = "domains")]
@@ -195,8 +232,19 @@ pub(crate) fn dispatch(
         Command::Releases(arguments) => arguments.run(session),
         Command::ReleasesInfo(arguments) => arguments.run(session),
         Command::Rollback(arguments) => arguments.run(session),
+        Command::ReleasesOutput(arguments) => arguments.run(session),
+        Command::Buildpacks(arguments) => arguments.run(session),
+        Command::BuildpacksSet(arguments) => arguments.run(session),
+        Command::BuildpacksAdd(arguments) => arguments.run(session),
+        Command::BuildpacksRemove(arguments) => arguments.run(session),
+        Command::BuildpacksClear(arguments) => arguments.run(session),
         Command::Builds(arguments) => arguments.run(session),
         Command::BuildsOutput(arguments) => arguments.run(session),
+        Command::BuildsCancel(arguments) => arguments.run(session),
+        Command::BuildsCachePurge(arguments) => arguments.run(session),
+        Command::Deploy(arguments) => arguments.run(session),
+        Command::ImageLoad(arguments) => arguments.run(session),
+        Command::ImageSave(arguments) => arguments.run(session),
         Command::Domains(arguments) => arguments.run(session),
         Command::DomainsAdd(arguments) => arguments.run(session),
         Command::DomainsRemove(arguments) => arguments.run(session),

@@ -1,4 +1,4 @@
-//! `windlass releases` and `releases:info`
+//! `windlass releases`, `releases:info` and `releases:output`
 
 use super::app_path;
 use crate::arguments::{AppArguments, JsonArguments};
@@ -7,6 +7,7 @@ use crate::error::{CliError, Result};
 use crate::output::{Cell, Style, Table};
 use crate::session::Session;
 use crate::time::with_age;
+use std::io::Read;
 use windlass_wire::Release;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -83,6 +84,40 @@ impl Info {
         let heading = format!("Release v{} of {app}", release.version);
         session.output.heading(&heading)?;
         session.output.properties(&properties)
+    }
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Output {
+    /// The release: v12 or 12 [default: the newest]
+    release: Option<String>,
+    #[command(flatten)]
+    app: AppArguments,
+}
+
+impl Output {
+    pub fn run(self, session: &mut Session) -> Result<()> {
+        let (client, app) = session.app_client(&self.app)?;
+        let release = match &self.release {
+            Some(release) => named(&client, &app, release)?,
+            None => newest(&client, &app)?
+                .ok_or_else(|| CliError::not_found(format!("{app} has no releases.")))?,
+        };
+        let Some(url) = &release.output_stream_url else {
+            let message = format!("Release v{} has no release output.", release.version);
+            return session.output.note(message);
+        };
+        let mut output = client.stream(url)?;
+        let mut piece = vec![0; 8 << 10];
+        loop {
+            let read = output
+                .read(&mut piece)
+                .map_err(|error| CliError::file("The output broke off", &error))?;
+            if read == 0 {
+                return Ok(());
+            }
+            session.output.bytes(&piece[..read])?;
+        }
     }
 }
 

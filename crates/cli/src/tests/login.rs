@@ -72,7 +72,7 @@ fn without_a_terminal_the_token_must_be_given() {
 
 #[test]
 fn without_a_login_the_error_says_where_the_token_is() {
-    let mut machine = Machine::bare();
+    let machine = Machine::bare();
     let error = machine.run("apps").error();
     assert_eq!(error.kind, ErrorKind::NotLoggedIn);
     assert_eq!(error.message, "You are not logged in to http://localhost:8081.");

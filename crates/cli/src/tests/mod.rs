@@ -1,6 +1,7 @@
 //! Commands against a server that answers from a list: what they send, print and return.
 
 mod apps;
+mod buildpacks;
 mod completions;
 mod config;
 mod errors;

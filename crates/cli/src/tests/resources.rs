@@ -101,6 +101,39 @@ fn builds_are_listed() {
     assert_eq!(range, "created_at ..; order=desc,max=15");
 }
 
+fn build(id: &str, status: &str) -> Value {
+    json!({
+        "id": id, "app": {"id": U}, "status": status, "buildpacks": null,
+        "source_blob": {
+            "url": "", "checksum": null, "version": null, "version_description": null,
+        },
+        "output_stream_url": "", "release": null, "slug": null, "stack": "debian-12",
+        "generation": "cedar", "user": {"id": U, "email": "owner@example.com"},
+        "created_at": T, "updated_at": T,
+    })
+}
+
+#[test]
+fn the_newest_build_under_way_is_canceled_unless_one_is_named() {
+    let server = Server::start();
+    server
+        .on(
+            "GET /apps/bibly/builds",
+            200,
+            json!([build("b3", "failed"), build("b2", "pending"), build("b1", "pending")]),
+        )
+        .on("DELETE /apps/bibly/builds/b2", 200, "{}")
+        .on("DELETE /apps/bibly/builds/b1", 200, "{}")
+        .on("DELETE /apps/bibly/build-cache", 200, "{}");
+    let machine = Machine::using(&server);
+    let said = machine.run("builds:cancel").stderr;
+    assert_eq!(said, "Canceling build b2 of ⬢ bibly... done\n");
+    machine.run("builds:cancel b1").result.unwrap();
+    assert_eq!(machine.run("builds:cancel b9").error().kind, ErrorKind::NotFound);
+    let said = machine.run("builds:cache:purge").stderr;
+    assert_eq!(said, "Purging the build cache of ⬢ bibly... done\n");
+}
+
 #[test]
 fn maintenance_is_shown_and_switched() {
     let server = Server::start();
