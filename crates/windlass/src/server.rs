@@ -225,12 +225,14 @@ fn settings(
         boot_timeout: config.boot_timeout,
         drain_timeout: config.drain_timeout,
         stop_grace: config.stop_grace,
+        release_timeout: config.release_timeout,
         build: windlass_control::BuildSettings {
             concurrent: config.build_concurrent,
             timeout: config.build_timeout,
             memory_bytes: config.build_memory,
             cpu_millis: config.build_cpu,
             processes: config.build_processes,
+            disk_bytes: config.build_disk,
             environment: config.build_environment.clone(),
         },
         instance: windlass_control::InstanceSettings {

@@ -175,6 +175,12 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.stop_grace, seconds(v)),
     },
     Key {
+        name: "release_timeout",
+        default: "3600",
+        help: "Seconds that the release command may take, and each script of app.json.",
+        set: |c, v| put(&mut c.release_timeout, seconds(v)),
+    },
+    Key {
         name: "build.concurrent",
         default: "1",
         help: "Builds that may run side by side; the others wait.",
@@ -203,6 +209,12 @@ pub const KEYS: &[Key] = &[
         default: "1024",
         help: "Processes and threads a build may have.",
         set: |c, v| put(&mut c.build_processes, positive(v)),
+    },
+    Key {
+        name: "build.disk",
+        default: "4096",
+        help: "Megabytes of disk a build may use: source, dependencies, cache and temporary files together.",
+        set: |c, v| put(&mut c.build_disk, megabytes(v)),
     },
     Key {
         name: "build.environment",

@@ -81,6 +81,10 @@ pub fn tools() -> Vec<Check> {
         tool("git", &["git", "--version"], Some((2, 20)), "apt-get install git"),
         tool("mmdebstrap", &["mmdebstrap", "--version"], None, "windlass setup"),
         tool("nft", &["nft", "--version"], None, "windlass setup"),
+        optional(
+            tool("buildah", &["buildah", "--version"], None, "windlass setup"),
+            "Dockerfiles cannot be built",
+        ),
     ]
 }
 
@@ -97,6 +101,15 @@ fn tool(name: &str, command: &[&str], least: Option<(u32, u32)>, mend: &str) -> 
         (Err(crate::setup::SetupError::Io { .. }), _) => Check::fail(name, "not installed", mend),
         (Err(error), _) => Check::fail(name, error.to_string().replace('\n', " "), mend),
     }
+}
+
+/// Turns a failure into a warning that names what is lost.
+fn optional(check: Check, without: &str) -> Check {
+    if check.status != super::Status::Fail {
+        return check;
+    }
+    let found = format!("{}: {without}", check.found);
+    Check { status: super::Status::Warn, found, ..check }
 }
 
 fn judge(name: &str, output: &str, least: Option<(u32, u32)>, mend: &str) -> Check {
@@ -132,7 +145,10 @@ mod tests {
         assert_eq!(git("git version 2.9.0"), Status::Fail);
         assert_eq!(git("something"), Status::Warn);
         assert_eq!(judge("nft", "nftables v1.0.6 (Lester Gooch #5)", None, "m").found, "1.0.6");
-        assert_eq!(tool("nothing", &["/no/such/tool"], None, "m").found, "not installed");
+        let missing = tool("nothing", &["/no/such/tool"], None, "m");
+        assert_eq!((missing.status, &*missing.found), (Status::Fail, "not installed"));
+        let missing = optional(missing, "no nothing");
+        assert_eq!((missing.status, &*missing.found), (Status::Warn, "not installed: no nothing"));
     }
 
     #[test]

@@ -29,6 +29,11 @@ const PACKAGES: &[HostPackage] = &[
         why: "connects and isolates the apps' networks",
     },
     HostPackage {
+        name: "buildah",
+        there: || in_path("buildah"),
+        why: "builds apps that have a Dockerfile",
+    },
+    HostPackage {
         name: "ca-certificates",
         there: || Path::new("/etc/ssl/certs/ca-certificates.crt").exists(),
         why: "lets builds check whom they download from",

@@ -253,6 +253,7 @@ fn image_config(recipe: &Recipe, variant: &Variant, packages: &[String]) -> Imag
             label(LABEL_RECIPE, recipe.digest().as_str()),
             label(LABEL_BUILT, &format!("{:.0}", jiff::Timestamp::now())),
         ]),
+        ..ImageConfig::default()
     }
 }
 

@@ -4,10 +4,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod app_json;
+mod buildpacks;
 mod builds;
 mod client;
 mod deploys;
 mod failures;
+mod images;
 mod languages;
 mod logs;
 mod one_offs;
@@ -18,3 +21,4 @@ mod resilience;
 mod routing;
 mod server;
 mod support;
+mod ways_in;
