@@ -93,7 +93,7 @@ pub struct Started {
 pub fn start(directory: &Path, launch: &Launch, cgroup: &Cgroup) -> Result<Started, ShimError> {
     let filter = crate::seccomp::load(&launch.seccomp_program)
         .map_err(ShimError::io(format!("read {:?}", launch.seccomp_program)))?;
-    network::enter_new_network(launch)?;
+    let network = network::enter_new_network(launch)?;
     let root = mounts::prepare(directory, launch)?;
     cgroup.create(&launch.spec.resources).map_err(ShimError::io("set the limits"))?;
     let configuration = configuration(launch, cgroup, &root);
@@ -136,6 +136,7 @@ pub fn start(directory: &Path, launch: &Launch, cgroup: &Cgroup) -> Result<Start
             (build(builder, directory)?, pipes.outside)
         }
     };
+    network.wait()?;
     run(container, report, stdio)
 }
 

@@ -7,9 +7,11 @@
 use super::ShimError;
 use crate::launch::Launch;
 use crate::netlink::{Netlink, Route};
+use crate::sys::{self, Fork};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -23,19 +25,54 @@ const LOOPBACK: u32 = 1;
 /// How long the device of the address's last user may take to go away.
 const NAME_TAKEN_LIMIT: Duration = Duration::from_secs(2);
 
-/// Moves the calling process into a new network namespace with an `eth0` that reaches the host.
-pub fn enter_new_network(launch: &Launch) -> Result<(), ShimError> {
+/// A network that a child of this process is putting in place.
+pub struct PendingNetwork {
+    child: libc::pid_t,
+    error: File,
+}
+
+/// Moves the calling process into a new network namespace, and begins to give that an `eth0` that
+/// reaches the host. Making devices waits for the kernel, several milliseconds of a start, so it is
+/// done by a child while the container is put together; [`PendingNetwork::wait`] ends it.
+pub fn enter_new_network(launch: &Launch) -> Result<PendingNetwork, ShimError> {
     let host = Netlink::open().map_err(ShimError::io("open a netlink socket"))?;
     let host_namespace = File::open("/proc/self/ns/net")
         .map_err(ShimError::io("open the host's network namespace"))?;
     unshare(CloneFlags::CLONE_NEWNET).map_err(ShimError::io("make a network namespace"))?;
-    set_kernel_parameters();
+    let (error, report) =
+        nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(ShimError::io("make a pipe"))?;
+    match sys::fork().map_err(ShimError::io("fork"))? {
+        Fork::Parent(child) => Ok(PendingNetwork { child, error: error.into() }),
+        Fork::Child => {
+            let outcome = connect(launch, &host, &host_namespace);
+            if let Err(error) = &outcome {
+                let _ = File::from(report).write_all(error.to_string().as_bytes());
+            }
+            sys::exit_now(i32::from(outcome.is_err()))
+        }
+    }
+}
 
+impl PendingNetwork {
+    /// Returns once the network is there, or what went wrong.
+    pub fn wait(mut self) -> Result<(), ShimError> {
+        // Its end of the pipe is closed when it ends.
+        let mut message = String::new();
+        let _ = self.error.read_to_string(&mut message);
+        match sys::wait_child(self.child).map_err(ShimError::io("wait for the network"))? {
+            0 => Ok(()),
+            _ => Err(ShimError::Container(message)),
+        }
+    }
+}
+
+fn connect(launch: &Launch, host: &Netlink, host_namespace: &File) -> Result<(), ShimError> {
+    set_kernel_parameters();
     let inside = Netlink::open().map_err(ShimError::io("open a netlink socket"))?;
-    add_veth(&inside, &launch.interface, &host_namespace)
+    add_veth(&inside, &launch.interface, host_namespace)
         .map_err(ShimError::io(format!("make the network device {}", launch.interface)))?;
     configure_inside(&inside, launch.address).map_err(ShimError::io("configure eth0"))?;
-    configure_host(&host, &launch.interface, launch.address)
+    configure_host(host, &launch.interface, launch.address)
         .map_err(ShimError::io(format!("configure the network device {}", launch.interface)))
 }
 
