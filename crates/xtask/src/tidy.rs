@@ -29,7 +29,7 @@ const TEST_LINES: usize = 600;
 /// that this file passes its own check.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("registry.npmjs", ".org"),
-    ("pypi.or", "g/simple"),
+    ("pypi.or", "g"),
     ("static.crates", ".io"),
     ("index.crates", ".io"),
     ("deb.debia", "n.org"),

@@ -30,8 +30,10 @@ async fn apt_installs_packages() {
     let script = "set -e; export DEBIAN_FRONTEND=noninteractive; apt-get update; \
         apt-get install -y --no-install-recommends ca-certificates openssh-client cron curl python3-minimal; \
         curl --version; python3 -c 'print(6*7)'; getent passwd _apt; su -s /bin/sh -c id nobody; \
-        update-ca-certificates --fresh; curl -sS -o /dev/null https://pypi.org/ && echo reached";
+        update-ca-certificates --fresh; curl -sS -o /dev/null \"$TEST_URL\" && echo reached";
     let mut spec = machine.command(&["/bin/bash", "-c", script]);
+    let url = std::env::var("WINDLASS_TEST_URL").expect("WINDLASS_TEST_URL names an https site");
+    spec.environment.insert("TEST_URL".to_owned(), url);
     spec.user = 0;
     spec.labels.kind = InstanceKind::Build;
     spec.output = Output::Attached { terminal: None };
