@@ -79,7 +79,12 @@ mod tests {
         let taken = check("router", address);
         drop(listener);
         assert!(taken.found.contains("held by"), "{}", taken.found);
-        assert_eq!(check("router", address).status, Status::Ok);
+        // A port that was just given up may be somebody else's at once: one of several stays free.
+        let is_free_again = || {
+            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            check("router", address).status == Status::Ok
+        };
+        assert!((0..50).any(|_| is_free_again()));
         assert_eq!(check("router", "192.0.2.1:1".parse().unwrap()).status, Status::Fail);
     }
 }
