@@ -1,6 +1,6 @@
 //! Builds: from a source to an image, or to a reason why not.
 
-use crate::{Result, Store, json, parsed, parsed_optional, to_json};
+use crate::{Result, Status, Store, json, parsed, parsed_optional, to_json};
 use rusqlite::{OptionalExtension, Row, params};
 use windlass_core::ids::{AppId, BuildId, Digest, UserId};
 
@@ -9,7 +9,7 @@ pub struct Build {
     pub id: BuildId,
     pub app: AppId,
     pub user: UserId,
-    pub status: BuildStatus,
+    pub status: Status,
     /// The full hexadecimal name of the commit.
     pub commit: Option<String>,
     /// The buildpack's own name, for example `Python`.
@@ -24,38 +24,12 @@ pub struct Build {
     pub updated_at: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BuildStatus {
-    Pending,
-    Succeeded,
-    Failed,
-}
-
-impl BuildStatus {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn from_column(text: &str) -> Self {
-        match text {
-            "pending" => Self::Pending,
-            "succeeded" => Self::Succeeded,
-            _ => Self::Failed,
-        }
-    }
-}
-
 fn build(row: &Row<'_>) -> rusqlite::Result<Build> {
     Ok(Build {
         id: parsed(row, "id")?,
         app: parsed(row, "app")?,
         user: parsed(row, "user")?,
-        status: BuildStatus::from_column(&row.get::<_, String>("status")?),
+        status: Status::from_column(&row.get::<_, String>("status")?),
         commit: row.get("commit_id")?,
         buildpack: row.get("buildpack")?,
         buildpacks: json(row, "buildpacks")?,

@@ -11,13 +11,15 @@ mod domains;
 mod migrations;
 mod releases;
 mod seal;
+mod status;
 mod users;
 
 pub use apps::{App, Formation};
-pub use builds::{Build, BuildStatus};
+pub use builds::Build;
 pub use domains::Domain;
-pub use releases::{NewRelease, Release, ReleaseStatus};
+pub use releases::{NewRelease, Release};
 pub use seal::SealingKey;
+pub use status::Status;
 pub use users::{Key, Token, User};
 
 use rusqlite::Connection;
@@ -42,6 +44,11 @@ pub enum StoreError {
     #[error("{action} {path:?}")]
     Io { action: &'static str, path: std::path::PathBuf, source: std::io::Error },
 }
+
+/// A build's status.
+pub type BuildStatus = Status;
+/// A release's status.
+pub type ReleaseStatus = Status;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 

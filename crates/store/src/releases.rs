@@ -1,7 +1,7 @@
 //! Releases: immutable, numbered from 1 within an app. Only their status changes.
 
 use crate::apps::scale_in;
-use crate::{Result, Store, StoreError, json, parsed, parsed_optional, to_json};
+use crate::{Result, Status, Store, StoreError, json, parsed, parsed_optional, to_json};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::ids::{AppId, BuildId, Digest, ReleaseId, UserId};
@@ -12,7 +12,7 @@ pub struct Release {
     pub id: ReleaseId,
     pub app: AppId,
     pub version: u32,
-    pub status: ReleaseStatus,
+    pub status: Status,
     pub description: String,
     /// Why it failed, in words, when it did.
     pub failure: Option<String>,
@@ -26,32 +26,6 @@ pub struct Release {
     pub commit: Option<String>,
     pub created_at: u64,
     pub updated_at: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReleaseStatus {
-    Pending,
-    Succeeded,
-    Failed,
-}
-
-impl ReleaseStatus {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn from_column(text: &str) -> Self {
-        match text {
-            "pending" => Self::Pending,
-            "succeeded" => Self::Succeeded,
-            _ => Self::Failed,
-        }
-    }
 }
 
 /// What a release is made of; the store gives it its number.
@@ -96,7 +70,7 @@ impl Store {
             id,
             app: new.app,
             version,
-            status: ReleaseStatus::Pending,
+            status: Status::Pending,
             description: new.description.clone(),
             failure: None,
             user: new.user,
@@ -218,7 +192,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<(Release, Vec<u8>)> {
         id: parsed(row, "id")?,
         app: parsed(row, "app")?,
         version: row.get("version")?,
-        status: ReleaseStatus::from_column(&row.get::<_, String>("status")?),
+        status: Status::from_column(&row.get::<_, String>("status")?),
         description: row.get("description")?,
         failure: row.get("failure")?,
         user: parsed(row, "user")?,
