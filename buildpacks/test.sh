@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the tests of the builder script and of every buildpack. They need no
+# Runs the tests of the builder script, of what buildpacks share, and of every buildpack. They need no
 # network and no privileges, and leave nothing behind. Exit 0 if all passed.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 export PYTHONDONTWRITEBYTECODE=1
 failed=()
-for test in test/builder.sh */test/run.sh; do
+for test in test/builder.sh test/debian_packages.sh */test/run.sh; do
   echo "== $test"
   bash "$test" || failed+=("$test")
 done

@@ -43,7 +43,7 @@ check 'python comes before static' contains "$OUTPUT" '-----> Python app detecte
 check 'compile has its arguments' contains "$OUTPUT" "args $APP $WORK/cache $WORK/env"
 check 'compile changes the app' test -f "$APP/made"
 check 'the result is valid JSON' valid_json "$RESULT"
-check 'the result tells' contains "$RESULT" '{"outcome":"succeeded","buildpack":"python","name":"Python","buildpacks":["python"],"exit_code":0,"stages":{"detect_ms":'
+check 'the result tells' contains "$RESULT" '{"outcome":"succeeded","buildpack":"python","name":"Python","buildpacks":["python"],"exit_code":0,"reason":"","stages":{"detect_ms":'
 check 'bin/release is kept' contains "$RELEASE" 'web: serve'
 
 pack apt 'detect=[[ -f $1/Aptfile ]] && echo Apt' 'compile=true'
@@ -57,14 +57,15 @@ check 'an Aptfile alone is enough' contains "$OUTPUT" '-----> Apt app detected'
 app main.c
 build
 check 'nothing detected fails' equal "$STATUS" 1
-check 'nothing detected is told' contains "$OUTPUT" ' !     No default language could be detected for this app.'
+check 'nothing detected is told' contains "$RESULT" '"reason":"No default language could be detected for this app.\u000a'
+check 'a reason of several lines is valid JSON' valid_json "$RESULT"
 check 'the outcome is no_buildpack' contains "$RESULT" '"outcome":"no_buildpack"'
-check 'the failure ends as on Heroku' contains "$OUTPUT" ' !     Push failed'
 
 pack broken 'detect=printf '\''Odd "name" \\ \t.\n'\''' 'compile=echo sorry; exit 7'
 build broken
 check 'a failing compile fails' equal "$STATUS" 1
-check 'a failing compile is told' contains "$OUTPUT" ' !     Push rejected, failed to compile Odd "name"'
+check 'a failing compile is told' contains "$RESULT" '"reason":"The buildpack broken failed in bin/compile with status 7."'
+check 'the phase is left behind' equal "$(<"$WORK/out/phase")" $'bin/compile\nbroken'
 check 'its status is kept' contains "$RESULT" '"outcome":"compile_failed"'
 check 'exit code 7' contains "$RESULT" '"exit_code":7'
 check 'odd names are escaped' valid_json "$RESULT"
@@ -76,7 +77,7 @@ check 'what detect said is shown' contains "$OUTPUT" '       no such luck'
 check 'the outcome is detect_failed' contains "$RESULT" '"outcome":"detect_failed","buildpack":"picky"'
 
 build missing
-check 'an unknown buildpack is told' contains "$OUTPUT" ' !     There is no buildpack named missing.'
+check 'an unknown buildpack is told' contains "$RESULT" '"reason":"There is no buildpack named missing.'
 
 pack first 'detect=echo First' 'compile=echo "export FROM_FIRST=\"a b\"" >"${BASH_SOURCE[0]%/*}/../export"'
 pack second 'detect=echo Second' 'compile=echo "got <$FROM_FIRST> <${WINDLASS_BUILDPACKS-unset}>"' 'release=exit 3'
@@ -106,14 +107,14 @@ app 'tools/pack/bin/detect=#!/bin/sh\necho Folder\n' 'tools/pack/bin/compile=#!/
 build ./tools/pack
 check 'a folder of the app is a buildpack' test -f "$APP/folder"
 build ./tools/none
-check 'one that is not there is named' contains "$OUTPUT" 'the app has no folder tools/none'
+check 'one that is not there is named' contains "$RESULT" 'the app has no folder tools/none'
 build ./../escape
-check 'one outside is refused' contains "$OUTPUT" 'the app has no folder ../escape'
+check 'one outside is refused' contains "$RESULT" 'the app has no folder ../escape'
 
 app x
 build http://me:hush@127.0.0.1:1/none.tgz
-check 'a buildpack that cannot be fetched is named' contains "$OUTPUT" 'failed to fetch the buildpack http://127.0.0.1:1/none.tgz'
-check 'without its password' equal "${OUTPUT//hush/}" "$OUTPUT"
+check 'a buildpack that cannot be fetched is named' contains "$RESULT" 'failed to fetch the buildpack http://127.0.0.1:1/none.tgz'
+check 'without its password' equal "${OUTPUT//hush/}${RESULT//hush/}" "$OUTPUT$RESULT"
 
 # A buildpack from a git address, by branch and by commit, and from an archive.
 pack remote 'detect=echo Remote' 'compile=echo remote one'
@@ -130,8 +131,18 @@ build "file://$repository#$commit"
 check 'a buildpack by git and commit' contains "$OUTPUT" 'remote one'
 build "file://$WORK/remote.tgz"
 check 'a buildpack from an archive' contains "$OUTPUT" 'remote one'
+build "file://$repository#none"
+check 'a branch that is not there is told' contains "$OUTPUT" ' !     The repository has no branch, tag or commit none.'
+mkdir "$WORK/folder" && cp -r "$repository/bin" "$WORK/folder/" && tar -czf "$WORK/folder.tar.gz" -C "$WORK" folder
+build "file://$WORK/folder.tar.gz"
+check 'a buildpack in a folder of an archive' contains "$OUTPUT" 'remote two'
 build "file://$WORK/none.git"
-check 'an address without a buildpack is told' contains "$OUTPUT" " !     Push rejected, failed to fetch the buildpack file://$WORK/none.git"
+check 'an address without a buildpack is told' contains "$RESULT" "The build failed to fetch the buildpack file://$WORK/none.git"
+
+pack looks 'detect=echo Looks' 'compile=echo "sees <${BUILD_DIR-}${CACHE_DIR-}${ENV_DIR-}> <$STACK>"'
+app x
+build looks
+check 'the directories are arguments only' contains "$OUTPUT" 'sees <> <debian-12>'
 
 app requirements.txt '.slugignore=# comment\n*.psd\n/docs/\ntest/big*\n!x\n../out\n' a.psd deep/b.psd docs/c test/big1 test/small x
 build

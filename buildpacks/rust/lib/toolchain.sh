@@ -1,8 +1,13 @@
-# Which Rust: what rust-toolchain.toml or rust-toolchain names, else stable. It
-# is installed by rustup, which comes from the project's own server
-# (WINDLASS_RUST_MIRROR: another address with the same layout).
+# Which Rust: what rust-toolchain.toml or rust-toolchain names, else stable.
+#
+# WINDLASS_RUST_SOURCE chooses one of these; by default they are tried in order
+# until one has what is wanted:
+#   rustup  the project's own server (WINDLASS_RUST_MIRROR: another address with
+#           the same layout)
+#   debian  the packages of the stack's Debian, by way of apt
+# apt knows its mirror itself.
 
-readonly RUST_MIRROR="${WINDLASS_RUST_MIRROR:-https://static.rust-lang.org}"
+readonly RUST_SOURCES="${WINDLASS_RUST_SOURCE:-rustup debian}"
 # A channel is looked up again after this time, to get security fixes.
 readonly RENEW_SECONDS=86400
 
@@ -15,43 +20,33 @@ read_manifest() {
   eval "$facts"
 }
 
-download() { curl -fsSL --connect-timeout 5 --speed-time 20 --speed-limit 1000 --max-time 600 "$@"; }
-
-# rustup itself, checked against the checksum that lies beside it.
-install_rustup() {
-  local work sum address="$RUST_MIRROR/rustup/dist/$HOSTTYPE-unknown-linux-gnu/rustup-init"
-  [[ ! -x $CARGO_HOME/bin/rustup ]] || return 0
-  work=$(mktemp -d)
-  heading 'Downloading rustup'
-  { download -o "$work/rustup-init" "$address" && download -o "$work/sum" "$address.sha256"; } 2>"$work/error" ||
-    abort "rustup could not be downloaded from $RUST_MIRROR: $(tail -n 1 "$work/error")" \
-      'WINDLASS_RUST_MIRROR names another place to look in.'
-  read -r sum _ <"$work/sum" || true
-  printf '%s  %s\n' "$sum" "$work/rustup-init" | sha256sum --check --status ||
-    abort "The download of rustup is damaged: its SHA-256 is not $sum. Push again to retry."
-  chmod +x "$work/rustup-init"
-  "$work/rustup-init" -q -y --no-modify-path --profile minimal --default-toolchain none >"$work/log" 2>&1 ||
-    abort 'rustup could not be installed:' "$(tail -n 3 "$work/log")"
-  rm -rf "$work"
+# Puts the toolchain on the PATH. A source has two functions: obtain_SOURCE,
+# which fills the cache or sets `reason` and returns 1, and use_SOURCE, which
+# sets `toolchain_path`.
+install_toolchain() {
+  local mark="$CACHE_DIR/rust-toolchain" request="$RUST_SOURCES $channel $components $targets" lines=() source
+  if [[ -f $mark ]]; then mapfile -t lines <"$mark"; fi
+  if [[ ${lines[0]-} == "$request" ]] && (($(stat -c %Y "$mark") > EPOCHSECONDS - RENEW_SECONDS)); then
+    source=${lines[1]}
+  else
+    rm -f "$mark"
+    obtain_toolchain
+    printf '%s\n%s\n' "$request" "$source" >"$mark"
+  fi
+  "use_$source"
+  export PATH="$toolchain_path:$PATH"
+  heading "Using $(rustc --version), from $channel_origin ($channel)"
 }
 
-install_toolchain() {
-  local mark="$CACHE_DIR/rustup/.windlass" request="$channel $components $targets" list
-  if [[ ! -f $mark || $(<"$mark") != "$request" ]] || (($(stat -c %Y "$mark") < EPOCHSECONDS - RENEW_SECONDS)); then
-    export RUSTUP_DIST_SERVER="$RUST_MIRROR"
-    install_rustup
-    # One toolchain is kept per app.
-    for list in "$RUSTUP_HOME"/toolchains/*; do
-      if [[ ${list##*/} != "$channel"-* ]]; then rm -rf "$list" "$RUSTUP_HOME/update-hashes/${list##*/}"; fi
-    done
-    heading "Installing Rust $channel"
-    local arguments=()
-    for list in $components; do arguments+=(--component "$list"); done
-    for list in $targets; do arguments+=(--target "$list"); done
-    rustup -q toolchain install --profile minimal --no-self-update "$channel" "${arguments[@]}" >"$CACHE_DIR/rustup.log" 2>&1 ||
-      abort "Rust $channel, from $channel_origin, could not be had:" "$(tail -n 3 "$CACHE_DIR/rustup.log")"
-    printf '%s' "$request" >"$mark"
-  fi
-  export RUSTUP_TOOLCHAIN=$channel
-  heading "Using $(rustc --version), from $channel_origin ($channel)"
+# Tries the sources in turn; sets source to the one that had it.
+obtain_toolchain() {
+  local reason reasons=()
+  for source in $RUST_SOURCES; do
+    [[ $source == rustup || $source == debian ]] ||
+      abort "WINDLASS_RUST_SOURCE names $source; known are rustup and debian."
+    if "obtain_$source"; then return 0; fi
+    reasons+=("$source: $reason")
+  done
+  abort "Rust $channel, from $channel_origin, could not be had:" "${reasons[@]}" \
+    'WINDLASS_RUST_SOURCE and WINDLASS_RUST_MIRROR name other places to look in.'
 }

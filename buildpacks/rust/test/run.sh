@@ -29,8 +29,8 @@ app 'Cargo.toml=[package'
 compile
 check 'a broken Cargo.toml is told' contains "$OUTPUT" ' !     Cargo.toml cannot be read'
 app 'Cargo.toml=[package]\nname = "shop"\n' Cargo.lock
-compile WINDLASS_RUST_MIRROR="file://$WORK/nowhere"
-check 'a source that is not there is told' contains "$OUTPUT" " !     rustup could not be downloaded from file://$WORK/nowhere"
+compile WINDLASS_RUST_SOURCE=rustup WINDLASS_RUST_MIRROR="file://$WORK/nowhere"
+check 'a source that is not there is told' contains "$OUTPUT" " !     rustup: rustup could not be downloaded from file://$WORK/nowhere"
 
 # A mirror that is a folder, with a rustup that installs scripts for cargo and rustc.
 place="$WORK/mirror/rustup/dist/$HOSTTYPE-unknown-linux-gnu"
@@ -76,6 +76,11 @@ check 'and no rustup' eval '[[ $(<"$WORK/cache/rustup/calls") != *rustup* ]]'
 app 'Cargo.toml=[package]\nname = "shop"\n' 'rust-toolchain.toml=[toolchain]\nchannel = "1.80"\ntargets = ["wasm32-unknown-unknown"]\n'
 compile
 check 'another toolchain is installed' contains "$(<"$WORK/cache/rustup/calls")" 'toolchain install --profile minimal --no-self-update 1.80 --target wasm32-unknown-unknown'
+compile WINDLASS_RUST_SOURCE=debian
+check 'Debian has no other targets' contains "$OUTPUT" ' !     debian: has neither components nor other targets'
+compile WINDLASS_RUST_SOURCE=elsewhere
+check 'an unknown source is told' contains "$OUTPUT" ' !     WINDLASS_RUST_SOURCE names elsewhere; known are rustup and debian.'
+compile
 check 'a missing lock is told' contains "$OUTPUT" ' !     There is no Cargo.lock'
 
 check 'the tests in Python' python3 -m unittest discover -q -s "$HERE"

@@ -1,0 +1,5 @@
+module Greeting
+  def self.text
+    "Hello from Ruby #{RUBY_VERSION[/\A\d+\.\d+/]}!"
+  end
+end
