@@ -1,13 +1,17 @@
 //! app.json: what an app says about itself, in Heroku's form and in Dokku's.
 
 mod at;
+mod cron;
 mod sections;
 
 pub use at::AppJsonError;
 
-use crate::names::{ConfigVarName, ProcessType};
+use crate::checks::Checks;
+use crate::cron::CronSettings;
+use crate::names::{ConfigVarName, CronName, ProcessType};
 use at::At;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What app.json holds. Keys that have no meaning here are in [`AppJson::warnings`].
@@ -20,8 +24,8 @@ pub struct AppJson {
     pub buildpacks: Vec<String>,
     pub stack: Option<String>,
     pub scripts: Scripts,
-    /// Dokku's checks by process type; each is an object whose known keys have the right type.
-    pub healthchecks: BTreeMap<ProcessType, Vec<Map<String, Value>>>,
+    /// Dokku's `healthchecks`.
+    pub checks: Checks,
     pub cron: Vec<CronJob>,
     /// One line for each key that is not understood.
     pub warnings: Vec<String>,
@@ -64,11 +68,13 @@ pub struct Script {
 }
 
 /// A command that is to run at times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct CronJob {
-    pub command: String,
-    /// As it is written: five fields, or `@daily` and the like.
-    pub schedule: String,
+    /// `None`: one is made from the command.
+    #[serde(default)]
+    pub name: Option<CronName>,
+    #[serde(flatten)]
+    pub settings: CronSettings,
 }
 
 impl AppJson {

@@ -33,7 +33,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+    /// Returns the slots in order.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.quantities.iter().flat_map(|(process, quantity)| {
             (1..=*quantity).map(|index| Slot { process: process.clone(), index })
         })
@@ -48,6 +49,52 @@ impl Wanted {
 pub struct Desired {
     pub current: Option<Wanted>,
     pub candidate: Option<Wanted>,
+    pub rollout: Rollout,
+}
+
+/// How instances of one release or generation give way to those of another. The default starts
+/// all of the new beside all of the old.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rollout {
+    /// At most this many instances of a type beyond those wanted, at least 1: the new take the
+    /// place of the old one after the other. `None`: as many as it takes.
+    pub surge: Option<u32>,
+    /// Process types of which two releases or generations must never run at the same time: the
+    /// old ones end before the new ones start.
+    pub exclusive: BTreeSet<ProcessType>,
+    /// The candidate runs beside the current release and takes nothing of its place.
+    pub canary: bool,
+}
+
+impl Desired {
+    /// Whether the slot's current instance is not needed any more because the candidate's is up
+    /// and takes requests in its place.
+    fn is_handed_over(&self, slot: &Slot, live: &[Live]) -> bool {
+        let is_gradual = self.rollout.surge.is_some() && !self.rollout.canary;
+        // One that was restarted meanwhile still takes them until its own replacement is up.
+        self.candidate.as_ref().filter(|_| is_gradual).is_some_and(|candidate| {
+            candidate.has(slot)
+                && live.iter().any(|i| {
+                    i.slot == *slot && i.phase == Phase::Up && i.release == candidate.release
+                })
+        })
+    }
+
+    /// Whether the current release's instances of the type must be gone for the candidate's.
+    fn is_displaced(&self, process: &ProcessType) -> bool {
+        self.candidate.is_some() && !self.rollout.canary && self.rollout.exclusive.contains(process)
+    }
+
+    /// How many instances of the type there may be, those that are retiring left out.
+    fn most(&self, process: &ProcessType) -> usize {
+        let Some(surge) = self.rollout.surge else { return usize::MAX };
+        let quantity = |wanted: &Option<Wanted>| {
+            wanted.as_ref().and_then(|w| w.quantities.get(process).copied()).unwrap_or(0)
+        };
+        let (current, candidate) = (quantity(&self.current), quantity(&self.candidate));
+        let wanted = if self.rollout.canary { current + candidate } else { current.max(candidate) };
+        wanted.saturating_add(surge.max(1)) as usize
+    }
 }
 
 /// A live instance, as the control plane sees it.
@@ -98,56 +145,99 @@ pub enum Action {
 /// Returns what to do to bring the instances nearer to what is desired.
 ///
 /// - A wanted slot without a starting or running instance gets one, unless it crashed and its
-///   back-off has not passed. A crashed slot of a candidate is not started again.
+///   back-off has not passed, or the [`Rollout`] does not let it yet. A crashed slot of a
+///   candidate is not started again.
 /// - An instance of a release that is neither current nor candidate, or of a slot that is not
 ///   wanted any more, is retired at once.
 /// - An instance of an older generation is retired once its replacement is up, so that a restart
-///   loses nothing.
+///   loses nothing; one of an exclusive type at once, since its replacement waits for its end.
+/// - With a surge limit the current release's instance of a slot is retired once the candidate's
+///   is up.
 /// - Of two instances in one slot the one that is up, then the earlier in `live`, is kept.
 #[must_use]
 pub fn plan(desired: &Desired, live: &[Live], crashes: &Crashes, now_ms: u64) -> Vec<Action> {
-    let mut actions = Vec::new();
-    if let Some(current) = &desired.current {
-        plan_starts(current, false, live, crashes, now_ms, &mut actions);
-    }
-    if let Some(candidate) = &desired.candidate {
-        plan_starts(candidate, true, live, crashes, now_ms, &mut actions);
-    }
+    let (mut staying, mut retired) = (BTreeMap::new(), Vec::new());
     for (position, instance) in live.iter().enumerate() {
-        if instance.phase != Phase::Retiring && !is_kept(desired, live, position, instance) {
-            actions.push(Action::Retire(instance.id.clone()));
+        if instance.phase == Phase::Retiring {
+            continue;
+        }
+        if is_kept(desired, live, position, instance) {
+            *staying.entry(&instance.slot.process).or_insert(0) += 1;
+        } else {
+            retired.push(Action::Retire(instance.id.clone()));
         }
     }
-    actions
+    let mut starts = Starts { desired, live, crashes, now_ms, staying, actions: Vec::new() };
+    if let Some(current) = &desired.current {
+        starts.plan(current, false);
+    }
+    if let Some(candidate) = &desired.candidate {
+        starts.plan(candidate, true);
+    }
+    starts.actions.into_iter().chain(retired).collect()
 }
 
-fn plan_starts(
-    wanted: &Wanted,
-    is_candidate: bool,
-    live: &[Live],
-    crashes: &Crashes,
+/// What is to be started, gathered slot by slot.
+struct Starts<'a> {
+    desired: &'a Desired,
+    live: &'a [Live],
+    crashes: &'a Crashes,
     now_ms: u64,
-    actions: &mut Vec<Action>,
-) {
-    let occupied: BTreeSet<&Slot> = live
-        .iter()
-        .filter(|instance| serves(wanted, instance))
-        .map(|instance| &instance.slot)
-        .collect();
-    for slot in wanted.slots().filter(|slot| !occupied.contains(slot)) {
-        let crash = crashes.get(&slot).filter(|crash| {
+    /// Instances of each type that are neither retiring nor about to, with those to be started.
+    staying: BTreeMap<&'a ProcessType, usize>,
+    actions: Vec<Action>,
+}
+
+impl<'a> Starts<'a> {
+    fn plan(&mut self, wanted: &'a Wanted, is_candidate: bool) {
+        let occupied: BTreeSet<&Slot> = self
+            .live
+            .iter()
+            .filter(|instance| serves(wanted, instance))
+            .map(|instance| &instance.slot)
+            .collect();
+        for (process, quantity) in &wanted.quantities {
+            if !self.may_start(wanted, process, is_candidate) {
+                continue;
+            }
+            for index in 1..=*quantity {
+                let slot = Slot { process: process.clone(), index };
+                let is_given_away = !is_candidate && self.desired.is_handed_over(&slot, self.live);
+                if !occupied.contains(&slot) && !is_given_away {
+                    self.start(wanted, process, slot, is_candidate);
+                }
+            }
+        }
+    }
+
+    /// Whether instances of the type may be started at all now.
+    fn may_start(&self, wanted: &Wanted, process: &ProcessType, is_candidate: bool) -> bool {
+        let is_of_another = |i: &Live| {
+            i.slot.process == *process
+                && (i.release, i.generation) != (wanted.release, wanted.generation)
+        };
+        let is_exclusive = self.desired.rollout.exclusive.contains(process);
+        let must_wait = is_exclusive && self.live.iter().any(is_of_another);
+        !must_wait && (is_candidate || !self.desired.is_displaced(process))
+    }
+
+    fn start(&mut self, wanted: &Wanted, process: &'a ProcessType, slot: Slot, is_candidate: bool) {
+        let crash = self.crashes.get(&slot).filter(|crash| {
             (crash.release, crash.generation) == (wanted.release, wanted.generation)
         });
         match crash {
-            Some(_) if is_candidate => {}
-            Some(crash) if crash.next_attempt_ms > now_ms => {
-                actions.push(Action::WakeAt(crash.next_attempt_ms))
+            Some(_) if is_candidate => return,
+            Some(crash) if crash.next_attempt_ms > self.now_ms => {
+                self.actions.push(Action::WakeAt(crash.next_attempt_ms));
+                return;
             }
-            _ => actions.push(Action::Start {
-                slot,
-                release: wanted.release,
-                generation: wanted.generation,
-            }),
+            _ => {}
+        }
+        let staying = self.staying.entry(process).or_insert(0);
+        if *staying < self.desired.most(process) {
+            *staying += 1;
+            let (release, generation) = (wanted.release, wanted.generation);
+            self.actions.push(Action::Start { slot, release, generation });
         }
     }
 }
@@ -161,22 +251,47 @@ fn serves(wanted: &Wanted, instance: &Live) -> bool {
 }
 
 fn is_kept(desired: &Desired, live: &[Live], position: usize, instance: &Live) -> bool {
-    let mut wanted = [&desired.current, &desired.candidate].into_iter().flatten();
-    if let Some(wanted) = wanted.find(|wanted| serves(wanted, instance)) {
-        return !live.iter().enumerate().any(|(other_position, other)| {
+    let is_best_in_slot = |wanted: &Wanted| {
+        !live.iter().enumerate().any(|(other_position, other)| {
             let better = (other.phase != Phase::Up, other_position)
                 < (instance.phase != Phase::Up, position);
             other.slot == instance.slot && serves(wanted, other) && better
-        });
+        })
+    };
+    let process = &instance.slot.process;
+    // A restart: the older one stays until the first of its replacements is up.
+    let awaits_replacement = |wanted: &Wanted| {
+        let may_wait = |other: &Live| {
+            other.release == wanted.release
+                && other.phase == Phase::Up
+                && wanted.has(&other.slot)
+                && !desired.rollout.exclusive.contains(process)
+                && !serves(wanted, other)
+        };
+        let same_slot = |other: &&Live| other.slot == instance.slot;
+        let is_first = !live[..position].iter().filter(same_slot).any(may_wait);
+        let is_replaced = live
+            .iter()
+            .filter(same_slot)
+            .any(|other| other.phase == Phase::Up && serves(wanted, other));
+        may_wait(instance) && is_first && !is_replaced
+    };
+    if let Some(candidate) = &desired.candidate {
+        if serves(candidate, instance) {
+            return is_best_in_slot(candidate);
+        }
+        if awaits_replacement(candidate) {
+            return true;
+        }
     }
     let Some(current) = &desired.current else { return false };
-    let awaits_replacement = instance.release == current.release
-        && instance.phase == Phase::Up
-        && current.has(&instance.slot);
-    let replaced = live.iter().any(|other| {
-        other.slot == instance.slot && other.phase == Phase::Up && serves(current, other)
-    });
-    awaits_replacement && !replaced
+    if desired.is_displaced(process) || desired.is_handed_over(&instance.slot, live) {
+        return false;
+    }
+    if serves(current, instance) {
+        return is_best_in_slot(current);
+    }
+    awaits_replacement(current)
 }
 
 /// What became of the candidate.

@@ -1,7 +1,18 @@
 //! What a new release means for the formation.
 
+use crate::app_json::CronJob;
+use crate::checks::Checks;
 use crate::names::ProcessType;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// What app.json says about running a release.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct ReleaseManifest {
+    pub checks: Checks,
+    pub cron: Vec<CronJob>,
+}
 
 /// Returns the formation that goes with a release's process types: quantities are kept, a `web`
 /// that was not there before gets 1, other new types 0, and types that vanished are dropped

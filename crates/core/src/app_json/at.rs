@@ -34,7 +34,7 @@ impl<'a> At<'a> {
         self.value
     }
 
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         if self.path.is_empty() { "the file".to_owned() } else { self.path.clone() }
     }
 

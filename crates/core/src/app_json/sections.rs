@@ -1,7 +1,8 @@
 //! The sections of app.json, one function each.
 
 use super::at::{AppJsonError, At};
-use super::{AppJson, CronJob, EnvEntry, EnvSource, Script, Scripts};
+use super::{AppJson, EnvEntry, EnvSource, Script, Scripts};
+use crate::checks::{Check, CheckSettings, InvalidCheck, MOST_CHECKS};
 use crate::limits;
 use crate::names::{ConfigVarName, ProcessType};
 use std::collections::BTreeMap;
@@ -62,20 +63,17 @@ pub(super) fn read(root: &At<'_>) -> Result<AppJson> {
     if let Some(at) = root.field("healthchecks") {
         for (name, checks) in at.entries()? {
             let process = process_type(&checks, name)?;
-            let checks = checks.items()?.iter().map(|at| healthcheck(at, &mut warnings)).collect();
-            let checks: Result<_> = checks;
-            app.healthchecks.insert(process, checks?);
+            let items = checks.items()?;
+            if items.len() > MOST_CHECKS {
+                let problem = format!("at most {MOST_CHECKS} checks of one process type");
+                return Err(checks.invalid(problem));
+            }
+            let read: Result<_> = items.iter().map(|at| check(at, &mut warnings)).collect();
+            app.checks.insert(process, read?);
         }
     }
     if let Some(at) = root.field("cron") {
-        for at in at.items()? {
-            at.warn_of_others(
-                &["command", "schedule", "maintenance", "concurrency_policy"],
-                &mut warnings,
-            )?;
-            let text = |key| at.needed_text(key).map(str::to_owned);
-            app.cron.push(CronJob { command: text("command")?, schedule: text("schedule")? });
-        }
+        app.cron = super::cron::read(&at, &mut warnings)?;
     }
     app.warnings = warnings;
     Ok(app)
@@ -213,30 +211,48 @@ fn script(at: &At<'_>, key: &str, warnings: &mut Vec<String>) -> Result<Option<S
     Ok(Some(Script { command, env }))
 }
 
-fn healthcheck(
-    at: &At<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<serde_json::Map<String, serde_json::Value>> {
+fn check(at: &At<'_>, warnings: &mut Vec<String>) -> Result<Check> {
     let texts = ["type", "name", "description", "path", "content", "scheme", "onFailure"];
     let numbers = ["attempts", "timeout", "wait", "initialDelay", "port", "uptime"];
     let others = ["command", "httpHeaders", "warn", "listening"];
     at.warn_of_others(&[&texts[..], &numbers, &others].concat(), warnings)?;
-    for at in texts.iter().filter_map(|key| at.field(key)) {
-        at.text()?;
-    }
-    for at in numbers.iter().filter_map(|key| at.field(key)) {
-        at.whole_number()?;
-    }
-    for at in ["warn", "listening"].iter().filter_map(|key| at.field(key)) {
-        at.truth()?;
-    }
-    if let Some(command) = at.field("command") {
-        command.items()?.iter().try_for_each(|word| word.text().map(|_| ()))?;
-    }
-    if let Some(headers) = at.field("httpHeaders") {
-        for header in headers.items()? {
-            header.needed_text("name")?;
+    let text = |key| at.field(key).map(|at| at.text().map(str::to_owned)).transpose();
+    let number = |key| at.field(key).map(|at| at.whole_number()).transpose();
+    let truth = |key| at.field(key).map_or(Ok(false), |at| at.truth());
+    let mut command = Vec::new();
+    if let Some(words) = at.field("command") {
+        for word in words.items()? {
+            command.push(word.text()?.to_owned());
         }
     }
-    at.object().cloned()
+    let mut headers = Vec::new();
+    if let Some(list) = at.field("httpHeaders") {
+        for header in list.items()? {
+            let value = header.field("value").map_or(Ok(""), |value| value.text())?;
+            headers.push((header.needed_text("name")?.to_owned(), value.to_owned()));
+        }
+    }
+    for key in ["scheme", "onFailure"] {
+        if at.field(key).is_some() {
+            at.field(key).map(|at| at.text()).transpose()?;
+            warnings.push(format!("app.json: {}.{key} has no effect here", at.shown()));
+        }
+    }
+    let settings = CheckSettings {
+        name: text("name")?,
+        kind: text("type")?,
+        path: text("path")?,
+        content: text("content")?,
+        headers,
+        port: number("port")?,
+        listening: truth("listening")?,
+        command,
+        uptime: number("uptime")?,
+        attempts: number("attempts")?,
+        wait: number("wait")?,
+        timeout: number("timeout")?,
+        initial_delay: number("initialDelay")?,
+        only_warns: truth("warn")?,
+    };
+    settings.check().map_err(|InvalidCheck(what, problem)| at.invalid(format!("{what} {problem}")))
 }

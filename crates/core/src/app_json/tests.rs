@@ -60,8 +60,8 @@ fn reads_dokkus_form() {
     assert_eq!(command(&app.scripts.postdeploy), "after");
     assert_eq!(command(&app.scripts.first_postdeploy), "once");
     assert_eq!(app.scripts.postdeploy.unwrap().env["A"], "b");
-    assert_eq!(app.healthchecks[&ProcessType::web()][0]["path"], "/up");
-    assert_eq!(app.cron[0].schedule, "@daily");
+    assert_eq!(app.checks[&ProcessType::web()][0].probe.describe(), "GET /up");
+    assert_eq!(app.cron[0].settings.schedule, "@daily");
 }
 
 #[test]
