@@ -5,19 +5,21 @@
 //! each link leads can be looked at with all the others known.
 
 mod links;
+mod tree;
+mod zip;
 
 use crate::{PlatformError, Result};
 use flate2::read::MultiGzDecoder;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use tar::{Archive, Entry, EntryType};
+use tree::Tree;
 
 /// Files, directories and links that an archive may hold.
 pub(super) const ENTRIES: usize = 10_000;
@@ -26,8 +28,8 @@ pub(super) const UNPACKED_BYTES: u64 = 1 << 30;
 /// Bytes of one entry's headers, long names included.
 const HEADER_BYTES: u64 = 1 << 20;
 
-/// Unpacks a tar archive, compressed by gzip or not, into `directory` (empty). With `strip_folder`
-/// a single folder that holds everything is left out. `scratch` is on the same file system.
+/// Unpacks a tar archive, compressed by gzip or not, or a zip archive into `directory` (empty). With
+/// `strip_folder` a single folder that holds everything is left out. `scratch` is on the same file system.
 ///
 /// # Errors
 /// `Invalid` with one line for whoever sent the archive; what was unpacked until then stays.
@@ -37,12 +39,12 @@ pub(super) fn unpack(
     scratch: &Path,
     strip_folder: bool,
 ) -> Result<()> {
-    let file = File::open(file).map_err(internal)?;
-    let budget = Budget::default();
-    let reader = Metered { from: decoder(file)?, budget: budget.clone() };
-    let mut unpacker = Unpacker { directory, links: BTreeMap::new(), entries: 0, bytes: 0 };
-    unpacker.entries(&mut Archive::new(reader), &budget)?;
-    let mut links = unpacker.links;
+    let mut tree = Tree::new(directory);
+    match form(File::open(file).map_err(internal)?)? {
+        Form::Tar(from) => unpack_tar(from, &mut tree)?,
+        Form::Zip(file) => zip::unpack(file, &mut tree)?,
+    }
+    let mut links = tree.finish()?;
     let mut root = directory.to_owned();
     if strip_folder && let Some(folder) = single_folder(directory, &links).map_err(internal)? {
         root = scratch.join("stripped");
@@ -66,25 +68,32 @@ fn internal(error: io::Error) -> PlatformError {
 
 fn cannot_be_read(error: &io::Error) -> PlatformError {
     PlatformError::Invalid(format!(
-        "The archive cannot be read: {error}. Is it a whole .tar or .tar.gz?"
+        "The archive cannot be read: {error}. Is it a whole .tar, .tar.gz or .zip?"
     ))
 }
 
+enum Form {
+    Tar(Box<dyn Read>),
+    Zip(File),
+}
+
 /// Tells the form by the first bytes, whatever the file was called.
-fn decoder(mut file: File) -> Result<Box<dyn Read>> {
+fn form(mut file: File) -> Result<Form> {
     let mut head = Vec::new();
     (&mut file).take(6).read_to_end(&mut head).map_err(internal)?;
     file.rewind().map_err(internal)?;
     let other = match head.as_slice() {
-        [0x1f, 0x8b, ..] => return Ok(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+        [0x1f, 0x8b, ..] => {
+            return Ok(Form::Tar(Box::new(MultiGzDecoder::new(BufReader::new(file)))));
+        }
         [] => return invalid("The archive is empty."),
-        [b'P', b'K', 3 | 5, ..] => "zip",
+        [b'P', b'K', 3 | 5, ..] => return Ok(Form::Zip(file)),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => "xz",
         [b'B', b'Z', b'h', ..] => "bzip2",
         [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
-        _ => return Ok(Box::new(BufReader::new(file))),
+        _ => return Ok(Form::Tar(Box::new(BufReader::new(file)))),
     };
-    invalid(format!("Archives in the form {other} are not taken: send a .tar or .tar.gz."))
+    invalid(format!("Archives in the form {other} are not taken: send a .tar, .tar.gz or .zip."))
 }
 
 /// How many bytes may be read before somebody allows more.
@@ -110,136 +119,43 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-struct Unpacker<'a> {
-    directory: &'a Path,
-    /// Symbolic links, by their place.
-    links: BTreeMap<PathBuf, PathBuf>,
-    entries: usize,
-    bytes: u64,
+fn unpack_tar(from: Box<dyn Read>, tree: &mut Tree<'_>) -> Result<()> {
+    let budget = Budget::default();
+    let mut archive = Archive::new(Metered { from, budget: budget.clone() });
+    budget.0.set(HEADER_BYTES);
+    let mut entries = archive.entries().map_err(|error| cannot_be_read(&error))?;
+    loop {
+        budget.0.set(HEADER_BYTES);
+        let Some(entry) = entries.next() else { return Ok(()) };
+        let mut entry = entry.map_err(|error| cannot_be_read(&error))?;
+        // The padding of what was read is at most a block.
+        budget.0.set(UNPACKED_BYTES + HEADER_BYTES);
+        tree.count_entry()?;
+        if entry.header().entry_type() == EntryType::XGlobalHeader {
+            skip(&mut entry)?;
+        } else {
+            unpack_tar_entry(&mut entry, tree)?;
+        }
+    }
 }
 
-impl Unpacker<'_> {
-    fn entries<R: Read>(&mut self, archive: &mut Archive<R>, budget: &Budget) -> Result<()> {
-        budget.0.set(HEADER_BYTES);
-        let mut entries = archive.entries().map_err(|error| cannot_be_read(&error))?;
-        loop {
-            budget.0.set(HEADER_BYTES);
-            let Some(entry) = entries.next() else { break };
-            let mut entry = entry.map_err(|error| cannot_be_read(&error))?;
-            // The padding of what was read is at most a block.
-            budget.0.set(UNPACKED_BYTES + HEADER_BYTES);
-            self.entries += 1;
-            if self.entries > ENTRIES {
-                return invalid(format!(
-                    "The archive has more than {ENTRIES} files and directories. Leave out what the \
-                     build makes anew (.gitignore is honoured), or use git push."
-                ));
-            }
-            if entry.header().entry_type() == EntryType::XGlobalHeader {
-                skip(&mut entry)?;
-            } else {
-                self.entry(&mut entry)?;
-            }
+fn unpack_tar_entry<R: Read>(entry: &mut Entry<'_, R>, tree: &mut Tree<'_>) -> Result<()> {
+    let name = shown(&entry.path_bytes());
+    let path = inside(&entry.path_bytes())?;
+    match entry.header().entry_type() {
+        EntryType::Directory => tree.directory(&path, &name),
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            refuse_pax_sparse(entry, &name)?;
+            // The length of a sparse file, not of what the archive has of it.
+            tree.count_bytes(entry.size())?;
+            let executable = entry.header().mode().unwrap_or(0) & 0o111 != 0;
+            tree.file(&path, &name, executable, entry).map(drop)
         }
-        if self.entries == 0 {
-            return invalid("The archive is empty.");
-        }
-        Ok(())
-    }
-
-    fn entry<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<()> {
-        let name = shown(&entry.path_bytes());
-        let path = inside(&entry.path_bytes())?;
-        match entry.header().entry_type() {
-            EntryType::Directory => {
-                if path.as_os_str().is_empty() {
-                    return Ok(());
-                }
-                self.parents(&path, &name)?;
-                self.links.remove(&path);
-                let made = fs::create_dir_all(self.directory.join(&path));
-                made.map_err(|error| not_written(&name, error))
-            }
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(entry, &path, &name)
-            }
-            EntryType::Symlink => {
-                let target = link_target(entry, &name)?;
-                if Path::new(OsStr::from_bytes(&target)).is_absolute() {
-                    return invalid(format!(
-                        "The archive's link {name} leads out of it, to {}.",
-                        shown(&target)
-                    ));
-                }
-                self.parents(&path, &name)?;
-                remove_file(&self.directory.join(&path), &name)?;
-                self.links.insert(path, OsStr::from_bytes(&target).into());
-                Ok(())
-            }
-            EntryType::Link => {
-                let target = link_target(entry, &name)?;
-                let target = self.directory.join(inside(&target)?);
-                if !target.symlink_metadata().is_ok_and(|file| file.is_file()) {
-                    return invalid(format!(
-                        "The archive's hard link {name} names no file that comes before it."
-                    ));
-                }
-                self.parents(&path, &name)?;
-                let place = self.directory.join(&path);
-                if place != target {
-                    remove_file(&place, &name)?;
-                    fs::hard_link(target, place).map_err(|error| not_written(&name, error))?;
-                    self.links.remove(&path);
-                }
-                Ok(())
-            }
-            _ => invalid(format!(
-                "The archive's entry {name} is neither a file, a directory nor a link."
-            )),
-        }
-    }
-
-    fn file<R: Read>(&mut self, entry: &mut Entry<'_, R>, path: &Path, name: &str) -> Result<()> {
-        refuse_pax_sparse(entry, name)?;
-        // The length of a sparse file, not of what the archive has of it.
-        self.bytes = self.bytes.saturating_add(entry.size());
-        if self.bytes > UNPACKED_BYTES {
-            return invalid(format!(
-                "The archive is larger than {} MiB unpacked.",
-                UNPACKED_BYTES >> 20
-            ));
-        }
-        self.parents(path, name)?;
-        let place = self.directory.join(path);
-        remove_file(&place, name)?;
-        self.links.remove(path);
-        let executable = entry.header().mode().unwrap_or(0) & 0o111 != 0;
-        let mode = if executable { 0o755 } else { 0o644 };
-        let mut options = File::options();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&place)
-            .map_err(|error| not_written(name, error))?;
-        copy(entry, &mut file, name)?;
-        // Whatever the server's umask is.
-        file.set_permissions(Permissions::from_mode(mode)).map_err(internal)
-    }
-
-    /// Makes the directories above an entry, which may be missing in an archive.
-    fn parents(&mut self, path: &Path, name: &str) -> Result<()> {
-        if path.as_os_str().is_empty() {
-            return invalid(format!("The archive's entry {name} has no name."));
-        }
-        let parent = path.parent().unwrap_or(Path::new(""));
-        if let Some(link) = parent.ancestors().find(|above| self.links.contains_key(*above)) {
-            return invalid(format!(
-                "The archive's entry {name} lies behind the link {}.",
-                link.display()
-            ));
-        }
-        fs::create_dir_all(self.directory.join(parent)).map_err(|error| not_written(name, error))
+        EntryType::Symlink => tree.link(&path, &name, &link_target(entry, &name)?),
+        EntryType::Link => tree.hard_link(&path, &name, &link_target(entry, &name)?),
+        _ => invalid(format!(
+            "The archive's entry {name} is neither a file, a directory nor a link."
+        )),
     }
 }
 
@@ -299,21 +215,6 @@ fn skip<R: Read>(entry: &mut Entry<'_, R>) -> Result<()> {
         .map_err(|error| cannot_be_read(&error))
 }
 
-/// Copies an entry; a failure to read is the archive's, one to write is ours.
-fn copy(from: &mut impl Read, to: &mut File, name: &str) -> Result<()> {
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                to.write_all(&buffer[..count]).map_err(|error| not_written(name, error))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(cannot_be_read(&error)),
-        }
-    }
-}
-
 /// A name that is a file here and a directory there, for example, is the archive's fault.
 fn not_written(name: &str, error: io::Error) -> PlatformError {
     match error.kind() {
@@ -323,14 +224,6 @@ fn not_written(name: &str, error: io::Error) -> PlatformError {
         _ => PlatformError::Invalid(format!(
             "The archive's entry {name} could not be written: {error}."
         )),
-    }
-}
-
-/// The last of several entries with one name counts, as with tar.
-fn remove_file(place: &Path, name: &str) -> Result<()> {
-    match fs::remove_file(place) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(not_written(name, error)),
-        _ => Ok(()),
     }
 }
 

@@ -3,16 +3,17 @@
 use super::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use tar::Header;
 
 /// A place to unpack in, beside a file that nobody may touch.
-struct Place {
+pub(super) struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["outer", "outer/into", "outer/scratch"] {
             fs::create_dir(folder.path().join(name)).unwrap();
@@ -22,11 +23,11 @@ impl Place {
         Self { folder }
     }
 
-    fn tree(&self) -> PathBuf {
+    pub(super) fn tree(&self) -> PathBuf {
         self.folder.path().join("outer/into")
     }
 
-    fn unpack(&self, archive: &[u8], strip: bool) -> Result<()> {
+    pub(super) fn unpack(&self, archive: &[u8], strip: bool) -> Result<()> {
         let file = self.folder.path().join("archive");
         fs::write(&file, archive).unwrap();
         let unpacked =
@@ -36,7 +37,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn refused(&self, archive: &[u8]) -> String {
+    pub(super) fn refused(&self, archive: &[u8]) -> String {
         let message = self.unpack(archive, false).unwrap_err().to_string();
         assert!(!message.contains('\n'), "one line: {message}");
         self.check_outside();
@@ -45,7 +46,7 @@ impl Place {
 
     /// Nothing is there but what was, and every link that was made leads inside.
     #[track_caller]
-    fn check_outside(&self) {
+    pub(super) fn check_outside(&self) {
         let names = |path: &Path| -> Vec<String> {
             let entries = fs::read_dir(path).unwrap();
             let mut names: Vec<String> =
@@ -281,7 +282,8 @@ fn a_name_that_never_ends_does_not_fill_the_memory() {
 fn what_is_no_archive_says_so() {
     assert!(Place::new().refused(b"").contains("empty"));
     assert!(Place::new().refused(&[0; 1024]).contains("empty"));
-    assert!(Place::new().refused(b"PK\x03\x04....").contains("in the form zip are not taken"));
+    assert!(Place::new().refused(b"PK\x03\x04....").contains("cannot be read"), "a cut zip");
+    assert!(Place::new().refused(b"BZh91AY....").contains("in the form bzip2 are not taken"));
     assert!(Place::new().refused(&[b'x'; 2000]).contains("cannot be read"));
     let whole = gzip(&Archived::default().file("a", &"text".repeat(9_000)).done());
     assert!(Place::new().refused(&whole[..whole.len() / 2]).contains("cannot be read"));
