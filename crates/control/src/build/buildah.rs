@@ -1,15 +1,20 @@
 //! Dockerfile builds: buildah on the host, under limits, and its image imported into our store.
 
-use super::container::{BuildDirectories, in_words};
+use super::collect::GiveBack;
+use super::container::BuildDirectories;
 use super::dockerfile::Dockerfile;
+use super::layers::Uses;
+use super::limits::Limit;
 use super::processes::{self, ProcessTypes};
 use super::{BuildOutput, Timings, disk, human_size};
 use crate::records::App;
+use crate::registry::RegistryAccess;
 use crate::run::container_image::{self, ContainerImage};
 use crate::{Platform, PlatformError, Result};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use windlass_core::host_job::{HostJob, HostJobOutput, HostJobs};
 use windlass_core::ids::Digest;
 use windlass_core::instance::{ExitStatus, Resources};
@@ -19,6 +24,12 @@ use windlass_oci::ImportLimits;
 /// The host's certificates, and where those are that somebody added to Debian's.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const ADDED_CERTIFICATES: &str = "/usr/local/share/ca-certificates";
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What a build that reaches a limit was at.
+const DOING: &str = " in its Dockerfile";
+/// How long the server's own calls of buildah may take.
+const OWN_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// Where buildah may be installed.
 const PATHS: [&str; 2] = ["/usr/local/bin", "/usr/bin"];
@@ -35,6 +46,8 @@ pub(super) struct DockerBuild<'a> {
     pub scratch: &'a Path,
     pub dockerfile: &'a Dockerfile,
     pub directories: &'a BuildDirectories,
+    /// Logins for private base images.
+    pub registries: &'a RegistryAccess,
 }
 
 /// An image that a Dockerfile made.
@@ -55,31 +68,46 @@ impl DockerBuild<'_> {
     ) -> Result<DockerImage> {
         self.prepare()?;
         output.heading("Building with the Dockerfile...");
-        timings.start("dockerfile");
-        let storage = [self.directory().join("storage")];
-        let limit = self.platform.settings().build.disk_bytes;
-        let before = disk::used(&storage).await;
-        let time = self.platform.settings().build.timeout;
-        let archive = tokio::select! {
-            done = tokio::time::timeout(time, self.build_archive(output)) => done.map_err(|_| {
-                let limit = in_words(time);
-                PlatformError::Invalid(format!(
-                    "The build took longer than its limit of {limit} and was stopped."
-                ))
-            })??,
-            () = disk::exceeded(&storage, before.saturating_add(limit)) => {
-                let limit = limit >> 20;
-                return Err(PlatformError::Invalid(format!(
-                    "The build was stopped: it used more than its disk limit of {limit}M."
-                )));
+        let builds = self.platform.builds_under_way();
+        let mut give_back = GiveBack(Some(self.platform.clone()));
+        let _storage = match builds.storage().try_read() {
+            Ok(storage) => storage,
+            Err(_) => {
+                output.detail("Waiting: the server removes layers that nobody uses...");
+                builds.storage().read().await
             }
         };
+        timings.start("dockerfile");
+        let archive = self.within_limits(output).await?;
+        give_back.0 = None;
         timings.start("image");
         let image = self.platform.import_container_image(archive).await?;
         let built = self.describe(image, output)?;
         output.detail(&format!("Done: {}", human_size(built.size)));
         timings.stop();
         Ok(built)
+    }
+
+    /// Builds until a limit is reached. Sparse files count in full: they would be written in full.
+    async fn within_limits(&self, output: &mut BuildOutput) -> Result<PathBuf> {
+        let limits = &self.platform.settings().build;
+        let reached = |limit: Limit| Err(limit.reached(limits, DOING));
+        let watched = [storage(self.platform), self.scratch.to_owned()];
+        let before = disk::used(&watched).await;
+        let most = before.saturating_add(limits.disk_bytes);
+        let work = async {
+            let image = self.build_image(output).await?;
+            // What was written since the last look counts too, before it is all copied.
+            if disk::is_over(&watched, most).await {
+                return reached(Limit::Disk);
+            }
+            self.export(&image, output).await
+        };
+        tokio::select! {
+            done = work => done,
+            () = tokio::time::sleep(limits.timeout) => reached(Limit::Time),
+            () = disk::exceeded(&watched, most) => reached(Limit::Disk),
+        }
     }
 
     fn prepare(&self) -> Result<()> {
@@ -89,22 +117,23 @@ impl DockerBuild<'_> {
                     .to_owned(),
             ));
         }
-        crate::platform::make_directory(&self.directory())
+        crate::platform::make_directory(&directory(self.platform))
     }
 
-    fn directory(&self) -> PathBuf {
-        self.platform.settings().data_directory.join("buildah")
-    }
-
-    /// Returns the archive of the image that was built.
-    async fn build_archive(&self, output: &mut BuildOutput) -> Result<PathBuf> {
+    /// Returns the identifier of the image that was built.
+    async fn build_image(&self, output: &mut BuildOutput) -> Result<String> {
         let identifier = self.scratch.join("image-id");
         self.buildah(self.build_arguments(&identifier)?, output).await?;
         let built = std::fs::read_to_string(&identifier)
             .map_err(|error| PlatformError::internal("buildah did not say what it built", error))?;
+        Ok(built.trim().to_owned())
+    }
+
+    /// Returns the archive of an image.
+    async fn export(&self, image: &str, output: &mut BuildOutput) -> Result<PathBuf> {
         let archive = self.scratch.join("image.tar");
         let target = format!("docker-archive:{}", archive.display());
-        let push = ["push", "--quiet", built.trim(), &target].map(str::to_owned);
+        let push = ["push", "--quiet", image, &target].map(str::to_owned);
         self.buildah(push.to_vec(), output).await?;
         Ok(archive)
     }
@@ -138,6 +167,7 @@ impl DockerBuild<'_> {
         option("--iidfile", identifier.display().to_string());
         option("--tag", format!("localhost/windlass/{}", self.app.id));
         option("--file", dockerfile.file.display().to_string());
+        option("--authfile", self.registries.auth_file().display().to_string());
         if let Some(target) = &dockerfile.target {
             option("--target", target.clone());
         }
@@ -160,16 +190,11 @@ impl DockerBuild<'_> {
 
     /// Runs buildah to its end; what it says goes to `output`.
     async fn buildah(&self, rest: Vec<String>, output: &mut BuildOutput) -> Result<()> {
-        let settings = self.platform.settings();
-        let limits = &settings.build;
-        let storage = self.directory().join("storage").display().to_string();
-        let run = settings.run_directory.join("buildah").display().to_string();
-        let fixed =
-            ["buildah", "--root", &storage, "--runroot", &run, "--storage-driver", "overlay"];
+        let limits = &self.platform.settings().build;
         let job = HostJob {
-            command: fixed.into_iter().map(str::to_owned).chain(rest).collect(),
+            command: command(self.platform, rest),
             environment: self.environment(),
-            working_directory: self.directory(),
+            working_directory: directory(self.platform),
             resources: Resources {
                 memory_bytes: Some(limits.memory_bytes),
                 cpu_millis: (limits.cpu_millis > 0).then_some(limits.cpu_millis),
@@ -182,12 +207,13 @@ impl DockerBuild<'_> {
             PlatformError::Invalid("This server's driver cannot build Dockerfiles.".to_owned())
         })?;
         let invalid = |message: String| Err(PlatformError::Invalid(message));
-        match follow(jobs, job, output).await? {
+        let mut uses = Uses::default();
+        let ended = follow(jobs, job, output, &mut uses).await;
+        uses.mark(&storage(self.platform));
+        match ended? {
             Some(status) if status.code == 0 => Ok(()),
-            Some(status) if status.out_of_memory => invalid(format!(
-                "The build was killed: it needed more than its memory limit of {}M.",
-                limits.memory_bytes >> 20
-            )),
+            Some(status) if status.out_of_memory => Err(Limit::Memory.reached(limits, DOING)),
+            Some(status) if status.out_of_processes => Err(Limit::Processes.reached(limits, DOING)),
             Some(status) => invalid(format!(
                 "The Dockerfile could not be built (status {}); see above.",
                 status.code
@@ -198,20 +224,66 @@ impl DockerBuild<'_> {
 
     fn environment(&self) -> BTreeMap<String, String> {
         let (home, temporary) =
-            (self.directory().display().to_string(), self.scratch.display().to_string());
-        let fixed = [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-            ("HOME", &home),
-            ("TMPDIR", &temporary),
-            ("LANG", "C.UTF-8"),
-        ];
+            (directory(self.platform).display().to_string(), self.scratch.display().to_string());
+        let fixed = [("PATH", PATH), ("HOME", &home), ("TMPDIR", &temporary), ("LANG", "C.UTF-8")];
         let arguments = self.dockerfile.arguments.iter().map(|name| {
             let value = std::fs::read_to_string(self.directories.environment.join(name));
             (name.clone(), value.unwrap_or_default())
         });
         let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
         // What buildah itself needs comes last: an argument may have the same name.
-        arguments.chain(fixed).collect()
+        arguments.chain(fixed).chain(self.registries.environment()).collect()
+    }
+}
+
+fn directory(platform: &Platform) -> PathBuf {
+    platform.settings().data_directory.join("buildah")
+}
+
+/// Where buildah keeps images and layers.
+pub(super) fn storage(platform: &Platform) -> PathBuf {
+    directory(platform).join("storage")
+}
+
+/// Returns the command line of buildah on that storage.
+fn command(platform: &Platform, rest: Vec<String>) -> Vec<String> {
+    let storage = storage(platform).display().to_string();
+    let run = platform.settings().run_directory.join("buildah").display().to_string();
+    let fixed = ["buildah", "--root", &storage, "--runroot", &run, "--storage-driver", "overlay"];
+    fixed.into_iter().map(str::to_owned).chain(rest).collect()
+}
+
+/// Runs buildah for the server itself, with nobody else on the storage. What it says is the error.
+pub(super) async fn run_alone(platform: &Platform, rest: &[&str]) -> Result<()> {
+    let failed =
+        |what: String| Err(PlatformError::internal(&what, std::io::Error::other("buildah")));
+    let Some(jobs) = platform.driver().host_jobs() else { return Ok(()) };
+    let home = directory(platform);
+    let environment = [("PATH", PATH.to_owned()), ("HOME", home.display().to_string())];
+    let job = HostJob {
+        command: command(platform, rest.iter().map(|word| (*word).to_owned()).collect()),
+        environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+        working_directory: home,
+        resources: Resources { cpu_shares: Some(256), ..Resources::default() },
+    };
+    let (client, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let mut output = BuildOutput::to(client);
+    let mut uses = Uses::default();
+    let work = follow(jobs, job, &mut output, &mut uses);
+    let status = tokio::time::timeout(OWN_TIME, work).await;
+    let mut text = Vec::new();
+    while let Ok(bytes) = said.try_recv() {
+        text.extend_from_slice(&bytes);
+    }
+    let text = String::from_utf8_lossy(&text);
+    match status {
+        Err(_) => failed(format!("buildah {} took longer than {OWN_TIME:?}", rest[0])),
+        Ok(Ok(Some(status))) if status.code == 0 => Ok(()),
+        Ok(Ok(status)) => {
+            let code = status.map_or(-1, |status| status.code);
+            failed(format!("buildah {} ended with status {code}: {}", rest[0], text.trim()))
+        }
+        Ok(Err(error)) => Err(error),
     }
 }
 
@@ -231,6 +303,7 @@ async fn follow(
     jobs: &dyn HostJobs,
     job: HostJob,
     output: &mut BuildOutput,
+    uses: &mut Uses,
 ) -> Result<Option<ExitStatus>> {
     let mut said = jobs.run(job).await?;
     let mut rest = Vec::new();
@@ -239,7 +312,9 @@ async fn follow(
         match item {
             HostJobOutput::Output(bytes) => {
                 rest.extend_from_slice(&bytes);
-                output.write(indented(&mut rest));
+                let lines = indented(&mut rest);
+                uses.note(&lines);
+                output.write(lines);
             }
             HostJobOutput::Ended(status) => ended = Some(status),
         }

@@ -16,13 +16,17 @@
 #                            a git URL (with an optional #ref) or a .tgz URL.
 #                            Empty: try the default packs and take the first
 #                            that detects the app.
-#   out  /windlass/out/result.json   what happened, with times in milliseconds
+#   out  /windlass/out/result.json   what happened and, if not built, why; with
+#                                    times in milliseconds
+#        /windlass/out/phase         what it is at: two lines, the phase and the
+#                                    buildpack
 #        /windlass/out/release.yml   output of bin/release of the last pack
 #        stdout and stderr           for the person who pushes
-#   exit 0 built, 1 not built (the reason has been printed)
+#   exit 0 built, 1 not built
 #
-# The platform, not this script, prints what comes after: "Discovering process
-# types", "Compressing", "Launching", "Push rejected to APP".
+# The platform, not this script, prints what comes after: why nothing was built
+# with the last lines of the buildpack, "Discovering process types",
+# "Compressing", "Launching", "Push rejected to APP".
 #
 # Only bash built-ins are used on the ordinary path: every fork costs a
 # millisecond or more, and this is part of every push.
@@ -42,6 +46,7 @@ outcome=""
 pack_id=""
 pack_name=""
 exit_code=0
+reason=""
 detect_us=0
 compile_us=0
 release_us=0
@@ -58,6 +63,12 @@ without_credentials() {
   shown=$1
   [[ $1 =~ ^([a-z+]+://)[^/@]*@(.*)$ ]] && shown="${BASH_REMATCH[1]}${BASH_REMATCH[2]}"
   return 0
+}
+
+# Says what the build is at, should it be stopped there: enter PHASE.
+enter() {
+  without_credentials "$pack_id"
+  printf '%s\n%s\n' "$1" "$shown" >"$OUT_DIR/phase"
 }
 
 # Prints a file, each line indented by seven columns.
@@ -87,26 +98,26 @@ json_string() {
 }
 
 write_result() {
-  local id name list="" item pack
+  local id name list="" item pack why
   without_credentials "$pack_id"
   json_string id "$shown"
   json_string name "$pack_name"
+  json_string why "$reason"
   for pack in "${used_packs[@]}"; do
     json_string item "$pack"
     list+="${list:+,}$item"
   done
-  printf '{"outcome":"%s","buildpack":%s,"name":%s,"buildpacks":[%s],"exit_code":%d,"stages":{"detect_ms":%d,"compile_ms":%d,"release_ms":%d}}\n' \
-    "$outcome" "$id" "$name" "$list" "$exit_code" \
+  printf '{"outcome":"%s","buildpack":%s,"name":%s,"buildpacks":[%s],"exit_code":%d,"reason":%s,"stages":{"detect_ms":%d,"compile_ms":%d,"release_ms":%d}}\n' \
+    "$outcome" "$id" "$name" "$list" "$exit_code" "$why" \
     "$((detect_us / 1000))" "$((compile_us / 1000))" "$((release_us / 1000))" \
     >"$OUT_DIR/result.json"
 }
 
-# fail OUTCOME EXIT_CODE: ends the build; the reason has been printed.
+# fail OUTCOME EXIT_CODE REASON: ends the build; the platform prints the reason.
 fail() {
-  outcome=$1 exit_code=$2
+  outcome=$1 exit_code=$2 reason=$3
   write_result
   printf '\n'
-  problem 'Push failed'
   exit 1
 }
 
@@ -128,27 +139,47 @@ apply_slugignore() {
   done <"$BUILD_DIR/.slugignore"
 }
 
-# Downloads a buildpack: fetch URL INTO. Prints the tool's own errors.
+# Downloads a buildpack: fetch URL INTO. Prints what the tools say.
 fetch() {
   local url=$1 into=$2 ref=""
   [[ $url == *'#'* ]] && ref=${url##*#} url=${url%%#*}
-  case $url in
-    *.tgz | *.tar.gz)
-      mkdir -p "$into"
-      curl -fsSL --retry 2 --connect-timeout 10 --max-time "$FETCH_TIMEOUT_SECONDS" "$url" | tar -xz -C "$into"
-      ;;
-    *)
-      # --branch takes branches and tags; a commit needs the whole history.
-      timeout "$FETCH_TIMEOUT_SECONDS" git clone -q --depth 1 ${ref:+--branch "$ref"} -- "$url" "$into" 2>"$into.log" && return 0
-      if [[ -n $ref ]]; then
-        rm -rf "$into"
-        timeout "$FETCH_TIMEOUT_SECONDS" git clone -q -- "$url" "$into" && git -C "$into" checkout -q --detach "$ref" && return 0
-      else
-        cat "$into.log" >&2
-      fi
-      return 1
-      ;;
+  case ${url%%\?*} in
+    *.tgz | *.tar.gz) fetch_archive "$url" "$into" ;;
+    *) fetch_repository "$url" "$into" "$ref" ;;
   esac
+}
+
+# Archives made by others than Heroku have everything in one folder.
+fetch_archive() {
+  local into=$2 inside
+  mkdir -p "$into"
+  curl -fsSL --retry 2 --connect-timeout 10 --max-time "$FETCH_TIMEOUT_SECONDS" --output "$into.tgz" "$1" || return 1
+  tar -xzf "$into.tgz" -C "$into" || return 1
+  rm "$into.tgz"
+  inside=("$into"/*/)
+  if [[ ! -d $into/bin && ${#inside[@]} == 1 && -d ${inside[0]}bin ]]; then
+    mv "${inside[0]}" "$into.inside" && rm -rf "$into" && mv "$into.inside" "$into"
+  fi
+}
+
+# The newest commit alone where the server can do that: not for a commit by its
+# number, and not where the repository is plain files.
+fetch_repository() {
+  local url=$1 into=$2 ref=$3 commit clone
+  clone=(timeout "$FETCH_TIMEOUT_SECONDS" git -c advice.detachedHead=false clone -q)
+  export GIT_TERMINAL_PROMPT=0
+  "${clone[@]}" --depth 1 --recurse-submodules --shallow-submodules ${ref:+--branch "$ref"} -- "$url" "$into" 2>/dev/null && return 0
+  rm -rf "$into"
+  "${clone[@]}" -- "$url" "$into" || return 1
+  if [[ -n $ref ]]; then
+    commit=$(git -C "$into" rev-parse -q --verify "refs/remotes/origin/$ref^{commit}" || git -C "$into" rev-parse -q --verify "$ref^{commit}")
+    if [[ -z $commit ]]; then
+      problem "The repository has no branch, tag or commit $ref."
+      return 1
+    fi
+    git -C "$into" checkout -q --detach "$commit" || return 1
+  fi
+  git -C "$into" submodule --quiet update --init --recursive
 }
 
 # Sets pack_dir and pack_id for a configured or default buildpack. locate NAME NUMBER
@@ -159,18 +190,17 @@ locate() {
       pack_dir="$WORK_DIR/$number"
       mkdir -p "$WORK_DIR"
       rm -rf "$pack_dir"
+      enter 'the download'
       if ! fetch "$name" "$pack_dir"; then
         without_credentials "$name"
-        problem "Push rejected, failed to fetch the buildpack $shown"
-        fail detect_failed 1
+        fail fetch_failed 1 "The build failed to fetch the buildpack $shown."
       fi
       ;;
     inline | heroku-community/inline) pack_dir=$BUILD_DIR ;;
     ./*)
       pack_dir="$BUILD_DIR/${name#./}"
       if [[ $name/ == */../* || ! -d $pack_dir || -L $pack_dir ]]; then
-        problem "Push rejected, the app has no folder ${name#./}, which is set as its buildpack."
-        fail detect_failed 1
+        fail fetch_failed 1 "There is nothing to build with: the app has no folder ${name#./}, which is set as its buildpack."
       fi
       ;;
     *)
@@ -180,8 +210,7 @@ locate() {
       if [[ ! -d $pack_dir ]]; then
         local known=("$PACKS_DIR"/*/)
         known=("${known[@]%/}")
-        problem "There is no buildpack named $name. Known: ${known[*]##*/}, inline, or a URL."
-        fail detect_failed 1
+        fail fetch_failed 1 "There is no buildpack named $name. Known: ${known[*]##*/}, inline, or a URL."
       fi
       ;;
   esac
@@ -208,16 +237,17 @@ make_runnable() {
   fi
 }
 
-# Runs bin/detect of pack_dir; sets pack_name. Output goes to a file, not a
+# Runs bin/detect of pack_dir; sets pack_name and detect_status. Output goes to a file, not a
 # pipe: a process that detect leaves behind must not hold up the build.
 detect() {
-  local begin end status name
+  local begin end name
+  enter bin/detect
   now_us begin
   "$pack_dir/bin/detect" "$BUILD_DIR" >"$OUT_DIR/detect.out" 2>"$OUT_DIR/detect.err" </dev/null
-  status=$?
+  detect_status=$?
   now_us end
   detect_us=$((detect_us + end - begin))
-  ((status == 0)) || return 1
+  ((detect_status == 0)) || return 1
   name=""
   IFS= read -r name <"$OUT_DIR/detect.out"
   without_credentials "$pack_id"
@@ -226,6 +256,7 @@ detect() {
 
 compile() {
   local begin end status
+  enter bin/compile
   heading "$pack_name app detected"
   without_credentials "$pack_id"
   used_packs+=("$shown")
@@ -236,9 +267,8 @@ compile() {
   compile_us=$((compile_us + end - begin))
   [[ -x $pack_dir/bin/report ]] && "$pack_dir/bin/report" "$BUILD_DIR" "$CACHE_DIR" "$ENV_DIR" >/dev/null 2>&1 </dev/null
   if ((status != 0)); then
-    printf '\n'
-    problem "Push rejected, failed to compile $pack_name app."
-    fail compile_failed "$status"
+    without_credentials "$pack_id"
+    fail compile_failed "$status" "The buildpack $shown failed in bin/compile with status $status."
   fi
 }
 
@@ -246,15 +276,15 @@ release() {
   local begin end status=0
   : >"$OUT_DIR/release.yml"
   [[ -f $pack_dir/bin/release ]] || return 0
+  enter bin/release
   now_us begin
   "$pack_dir/bin/release" "$BUILD_DIR" >"$OUT_DIR/release.yml" </dev/null
   status=$?
   now_us end
   release_us=$((end - begin))
   if ((status != 0)); then
-    printf '\n'
-    problem "Push rejected, bin/release of the $pack_name buildpack failed."
-    fail release_failed "$status"
+    without_credentials "$pack_id"
+    fail release_failed "$status" "The buildpack $shown failed in bin/release with status $status."
   fi
 }
 
@@ -273,12 +303,12 @@ detect_default() {
     return 0
   done
   pack_id=""
-  problem 'No default language could be detected for this app.'
-  printf '            %s\n' 'HINT: A package.json (Node.js), a requirements.txt, pyproject.toml or Pipfile (Python),' \
-    'a go.mod (Go), a Cargo.toml (Rust), an index.html (static site), an Aptfile or a' \
-    'Procfile is needed at the top of the repository. Otherwise choose a buildpack yourself:' \
-    'windlass config:set BUILDPACK_URL=NAME-OR-URL'
-  fail no_buildpack 1
+  fail no_buildpack 1 'No default language could be detected for this app.
+A package.json (Node.js), a requirements.txt, pyproject.toml or Pipfile (Python), a
+Gemfile (Ruby), a pom.xml or gradlew (Java), a composer.json or index.php (PHP), a go.mod
+(Go), a Cargo.toml (Rust), an index.html (static site), an Aptfile or a Procfile is needed
+at the top of the repository. Otherwise choose a buildpack yourself:
+windlass buildpacks:set NAME-OR-URL'
 }
 
 detect_configured() {
@@ -287,7 +317,7 @@ detect_configured() {
   heading "App not compatible with buildpack: $shown"
   print_indented "$OUT_DIR/detect.out"
   print_indented "$OUT_DIR/detect.err"
-  fail detect_failed 1
+  fail detect_failed 1 "The buildpack $shown did not take the app: its bin/detect ended with status $detect_status."
 }
 
 # Variables that a buildpack exports for the ones after it.
@@ -322,6 +352,7 @@ main() {
   fi
   # Buildpacks see only the documented environment.
   unset WINDLASS_BUILDPACKS WINDLASS_PACKS_DIR WINDLASS_OUT_DIR
+  export -n BUILD_DIR CACHE_DIR ENV_DIR
 
   heading "Building on the ${STACK^} stack"
   apply_slugignore

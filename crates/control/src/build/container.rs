@@ -1,6 +1,9 @@
 //! The build container: buildpacks on the build stack, under limits, as an unprivileged user.
 
 use super::BuildOutput;
+use super::last_lines::LastLines;
+use super::limits::Limit;
+use super::processes::read_source_file;
 use super::{assets, disk};
 use crate::records::App;
 use crate::run::APP_USER;
@@ -9,6 +12,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use windlass_core::driver::AttachedOutput;
 use windlass_core::ids::{BuildId, InstanceId};
 use windlass_core::instance::{
@@ -20,12 +24,20 @@ pub(crate) const BUILD_STACK_TAG: &str = "stack/debian-12-build";
 /// The image that apps run on.
 pub(crate) const RUN_STACK_TAG: &str = "stack/debian-12-run";
 
+/// More than this is not read of what a build leaves behind about itself, in bytes.
+const RESULT_BYTES: u64 = 1 << 20;
+/// How often a build is looked at for whether it has reached its limit of processes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// What the builder script wrote to `result.json`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct BuilderResult {
     pub outcome: String,
     #[serde(default)]
     pub name: Option<String>,
+    /// Why nothing was built.
+    #[serde(default)]
+    pub reason: String,
     #[serde(default)]
     pub buildpacks: Vec<String>,
     #[serde(default)]
@@ -90,12 +102,16 @@ impl Platform {
         let failed = io("the build cache could not be made");
         let cache = self.settings().data_directory.join("caches").join(app.id.to_string());
         std::fs::create_dir_all(&cache).map_err(&failed)?;
+        // When it was used last, for the collection of old caches.
+        std::fs::File::open(&cache)
+            .and_then(|directory| directory.set_modified(SystemTime::now()))
+            .map_err(&failed)?;
         chown(&cache, Some(APP_USER), Some(APP_USER)).map_err(&failed)?;
         Ok(cache)
     }
 
     /// Runs the builder script over `build_directory`; its output goes to `output`. A failed build
-    /// is an `Err(Invalid)` whose message is its last line for the pusher.
+    /// is an `Err(Invalid)` that names the buildpack, its phase and its last lines, or the limit.
     pub(super) async fn run_builder(
         &self,
         app: &App,
@@ -109,10 +125,12 @@ impl Platform {
         spec.environment.insert("WINDLASS_BUILDPACKS".to_owned(), buildpacks.join(" "));
         let id = spec.id.clone();
         let mut attached = self.driver().start_attached(spec).await?;
+        let mut last_lines = LastLines::default();
         let drive = async {
             loop {
                 match attached.output.recv().await {
                     Some(AttachedOutput::Stdout(bytes) | AttachedOutput::Stderr(bytes)) => {
+                        last_lines.add(&bytes);
                         output.write(bytes)
                     }
                     Some(AttachedOutput::Exited(status)) => return Some(status),
@@ -121,28 +139,29 @@ impl Platform {
             }
         };
         let watched = self.watched_directories(app, &id, build_directory, directories);
-        let limit = self.settings().build.disk_bytes;
+        let limits = &self.settings().build;
         let ended = tokio::select! {
-            ended = tokio::time::timeout(self.settings().build.timeout, drive) => Ok(ended),
-            () = disk::exceeded(&watched, limit) => Err(disk::explanation(limit)),
+            ended = drive => Ok(ended),
+            () = tokio::time::sleep(limits.timeout) => Err(Limit::Time),
+            () = disk::exceeded(&watched, limits.disk_bytes) => Err(Limit::Disk),
+            () = self.out_of_processes(&id) => Err(Limit::Processes),
         };
         drop(attached);
+        let reached = |limit: Limit| Err(limit.reached(limits, &doing(directories)));
         let outcome = match ended {
-            Err(over) => Err(over),
-            Ok(Err(_)) => {
-                let limit = in_words(self.settings().build.timeout);
-                Err(PlatformError::Invalid(format!(
-                    "The build took longer than its limit of {limit} and was stopped."
-                )))
-            }
-            Ok(Ok(None)) => {
+            Err(limit) => reached(limit),
+            Ok(None) => {
                 Err(PlatformError::Invalid("The build container was lost; push again.".into()))
             }
-            // What was written since the last look counts too.
-            Ok(Ok(Some(_))) if disk::is_over(&watched, limit).await => {
-                Err(disk::explanation(limit))
+            // What was written since the last look counts too; in which phase is not known.
+            Ok(Some(_)) if disk::is_over(&watched, limits.disk_bytes).await => {
+                Err(Limit::Disk.reached(limits, ""))
             }
-            Ok(Ok(Some(status))) => self.judge_builder(&status, directories),
+            Ok(Some(status)) if status.code != 0 && status.out_of_memory => reached(Limit::Memory),
+            Ok(Some(status)) if status.code != 0 && status.out_of_processes => {
+                reached(Limit::Processes)
+            }
+            Ok(Some(status)) => judge_builder(&status, directories, &last_lines),
         };
         if let Err(error) = self.driver().forget(&id).await {
             tracing::warn!(instance = %id, %error, "a build container could not be forgotten");
@@ -164,32 +183,10 @@ impl Platform {
         watched
     }
 
-    fn judge_builder(
-        &self,
-        status: &ExitStatus,
-        directories: &BuildDirectories,
-    ) -> Result<ContainerOutcome> {
-        let result = std::fs::read(directories.results.join("result.json"))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<BuilderResult>(&bytes).ok());
-        if status.out_of_memory && status.code != 0 {
-            let megabytes = self.settings().build.memory_bytes >> 20;
-            return Err(PlatformError::Invalid(format!(
-                "The build was killed: it needed more than its memory limit of {megabytes}M."
-            )));
-        }
-        match result {
-            Some(result) if status.code == 0 && result.outcome == "succeeded" => {
-                let release = std::fs::read_to_string(directories.results.join("release.yml"))
-                    .unwrap_or_default();
-                Ok(ContainerOutcome { result, release })
-            }
-            // The builder has said why.
-            Some(_) => Err(PlatformError::Invalid(String::new())),
-            None => Err(PlatformError::Invalid(format!(
-                "The build ended with status {} before it had a result.",
-                status.code
-            ))),
+    /// Returns once a build has reached its limit of processes: a fork bomb would go on and on.
+    async fn out_of_processes(&self, id: &InstanceId) {
+        while !self.driver().is_out_of_processes(id) {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -205,13 +202,13 @@ impl Platform {
         let inside = format!("/tmp/build_{}", &id.as_str()[id.as_str().len() - 8..]);
         let limits = &self.settings().build;
         let owned = |source: &Path, target: &str| Mount {
-            source: source.to_owned(),
+            source: source.to_owned().into(),
             target: target.to_owned(),
             writable: true,
             id_mapped: true,
         };
         let foreign = |source: &Path, target: &str, writable| Mount {
-            source: source.to_owned(),
+            source: source.to_owned().into(),
             target: target.to_owned(),
             writable,
             id_mapped: false,
@@ -224,6 +221,7 @@ impl Platform {
                 process: "build".parse()?,
                 index: 1,
                 release: None,
+                time_limit_ms: None,
                 generation: 0,
             },
             image,
@@ -253,6 +251,62 @@ impl Platform {
     }
 }
 
+/// Returns what the build was at when it ended: ` in bin/compile of the buildpack python`, or nothing.
+fn doing(directories: &BuildDirectories) -> String {
+    let text = read_result(&directories.results.join("phase"));
+    let plain = |line: &&str| !line.is_empty() && line.len() < 300 && !line.contains('\x1b');
+    let mut lines = text.lines().filter(plain);
+    match (lines.next(), lines.next()) {
+        (Some(phase), Some(buildpack)) => format!(" in {phase} of the buildpack {buildpack}"),
+        _ => String::new(),
+    }
+}
+
+/// Reads what the build left behind. It may be anything: its user can write there, so a link is not
+/// followed.
+fn read_result(path: &Path) -> String {
+    let read = read_source_file(path, RESULT_BYTES).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+fn judge_builder(
+    status: &ExitStatus,
+    directories: &BuildDirectories,
+    last_lines: &LastLines,
+) -> Result<ContainerOutcome> {
+    let text = read_result(&directories.results.join("result.json"));
+    match serde_json::from_str::<BuilderResult>(&text) {
+        Ok(result) if status.code == 0 && result.outcome == "succeeded" => {
+            let release = read_result(&directories.results.join("release.yml"));
+            Ok(ContainerOutcome { result, release })
+        }
+        Ok(result) => Err(PlatformError::Invalid(why_not_built(&result, last_lines))),
+        Err(_) => Err(PlatformError::Invalid(format!(
+            "The build ended with status {}{} before it had a result.",
+            status.code,
+            doing(directories)
+        ))),
+    }
+}
+
+/// Returns the builder's reason and the last lines of the buildpack, if it was one's.
+fn why_not_built(result: &BuilderResult, last_lines: &LastLines) -> String {
+    let mut text = result.reason.clone();
+    if result.outcome == "no_buildpack" {
+        return text;
+    }
+    let name = result.name.as_deref().unwrap_or_default();
+    let lines = last_lines.after(&format!("{name} app detected"));
+    if !lines.is_empty() {
+        text.push_str(" Its last lines:");
+    }
+    for line in lines {
+        text.push_str("\n    ");
+        text.push_str(&line);
+    }
+    text
+}
+
 pub(super) fn in_words(span: std::time::Duration) -> String {
     match span.as_secs() {
         seconds if seconds >= 120 => format!("{} minutes", seconds / 60),
@@ -260,7 +314,7 @@ pub(super) fn in_words(span: std::time::Duration) -> String {
     }
 }
 
-pub(super) fn missing_stack() -> PlatformError {
+pub(crate) fn missing_stack() -> PlatformError {
     PlatformError::Invalid(
         "The stack debian-12 is not built on this server: run `windlass setup` there.".into(),
     )

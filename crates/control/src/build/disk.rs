@@ -1,6 +1,5 @@
 //! The disk limit of a build: what it has written is counted while it runs.
 
-use crate::PlatformError;
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SHARE: u32 = 20;
 
 /// Returns once the directories hold more than `limit` bytes together.
-pub(super) async fn exceeded(directories: &[PathBuf], limit: u64) {
+pub(crate) async fn exceeded(directories: &[PathBuf], limit: u64) {
     loop {
         let since = Instant::now();
         if is_over(directories, limit).await {
@@ -37,15 +36,6 @@ pub(super) async fn used(directories: &[PathBuf]) -> u64 {
     let directories = directories.to_owned();
     let counted = tokio::task::spawn_blocking(move || count(&directories, u64::MAX)).await;
     counted.unwrap_or_default()
-}
-
-/// What the person who deploys is told.
-pub(super) fn explanation(limit: u64) -> PlatformError {
-    PlatformError::Invalid(format!(
-        "The build was stopped: it used more than its disk limit of {}M (source, dependencies, cache and \
-         temporary files together).\nIf the cache has grown too large: windlass builds:cache:purge",
-        limit >> 20
-    ))
 }
 
 fn is_more_than(directories: &[PathBuf], limit: u64) -> bool {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
+use tokio::sync::{RwLock, Semaphore, SemaphorePermit, mpsc, watch};
 use windlass_core::ids::{AppId, BuildId};
 
 /// How often the output of a build under way is read.
@@ -28,6 +28,8 @@ pub(crate) struct Builds {
     /// here at most once, and a second build of it comes after the first of all others.
     slots: Semaphore,
     running: Mutex<HashMap<BuildId, Running>>,
+    /// Of Dockerfile builds: they share it, and what cleans it up has it alone.
+    storage: RwLock<()>,
 }
 
 struct Running {
@@ -38,11 +40,20 @@ struct Running {
 
 impl Builds {
     pub(crate) fn new(concurrent: usize) -> Self {
-        Self { slots: Semaphore::new(concurrent), running: Mutex::default() }
+        Self {
+            slots: Semaphore::new(concurrent),
+            running: Mutex::default(),
+            storage: RwLock::new(()),
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<BuildId, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock on the storage of Dockerfile builds.
+    pub(super) fn storage(&self) -> &RwLock<()> {
+        &self.storage
     }
 
     /// Waits for a free slot.
@@ -109,6 +120,8 @@ impl Platform {
         app: &App,
         version: Option<&str>,
     ) -> Result<BuildJob> {
+        self.refuse_if_locked(app)?;
+        self.refuse_if_disk_is_full()?;
         let now = now_ms();
         let build = Build {
             id: BuildId::random(),

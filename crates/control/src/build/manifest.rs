@@ -9,7 +9,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
 use std::path::Path;
 use windlass_core::app_json::{AppJson, Script};
-use windlass_core::names::ProcessType;
+use windlass_core::names::{ConfigVarName, ProcessType};
+use windlass_core::release::ReleaseManifest;
 
 /// An app.json larger than this is refused, in bytes.
 const APP_JSON_BYTES: u64 = 256 * 1024;
@@ -91,6 +92,11 @@ impl Manifest {
         config_vars
     }
 
+    /// Returns what the release keeps of app.json.
+    pub(crate) fn of_release(&self) -> ReleaseManifest {
+        ReleaseManifest { checks: self.app_json.checks.clone(), cron: self.app_json.cron.clone() }
+    }
+
     pub(crate) fn deploy_options<'a>(
         &self,
         first: bool,
@@ -98,7 +104,7 @@ impl Manifest {
     ) -> DeployOptions<'a> {
         let formation = if first { self.app_json.formation.clone() } else { BTreeMap::new() };
         let predeploy = self.app_json.scripts.predeploy.clone();
-        DeployOptions { output: Some(output), predeploy, formation }
+        DeployOptions { output: Some(output), predeploy, may_be_canary: true, formation }
     }
 
     /// Returns the scripts that run once the deploy is served.
@@ -106,6 +112,34 @@ impl Manifest {
         let scripts = &self.app_json.scripts;
         let once = scripts.first_postdeploy.as_ref().filter(|_| first);
         scripts.postdeploy.iter().chain(once).cloned().collect()
+    }
+
+    /// Adds the config vars that a buildpack wants a first deploy to set. What the app or its
+    /// app.json has goes before them.
+    pub(super) fn add_buildpack_defaults(
+        &mut self,
+        mut wanted: BTreeMap<String, String>,
+        addons: &[String],
+        output: &mut BuildOutput,
+    ) -> Result<()> {
+        if !addons.is_empty() {
+            output.error(&format!(
+                "Warning: the buildpack asks for add-ons, which are not made for it: {}.",
+                addons.join(", ")
+            ));
+        }
+        wanted.retain(|name, _| !self.config_vars.contains_key(name));
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for name in wanted.keys() {
+            let _: ConfigVarName = name.parse()?;
+        }
+        let names: Vec<&str> = wanted.keys().map(String::as_str).collect();
+        output.heading(&format!("Config vars from the buildpack: {}", names.join(", ")));
+        self.config_vars.extend(wanted.clone());
+        self.defaults.extend(wanted);
+        crate::release::check_config_vars(&self.config_vars)
     }
 
     /// Says which process types of app.json the app does not have.

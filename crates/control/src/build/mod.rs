@@ -3,19 +3,29 @@
 mod assets;
 mod buildah;
 mod buildpacks;
+mod collect;
 mod container;
 mod disk;
 mod dockerfile;
+mod host_program;
 mod jobs;
+mod last_lines;
+mod layers;
+mod limits;
+mod lint;
 mod manifest;
 mod output;
 mod processes;
+mod project_path;
+mod pulled;
+mod release_yaml;
 mod source;
 mod timings;
 mod unpack;
 
 pub(crate) use assets::unpack_buildpacks;
 pub(crate) use buildah::IMAGE_LIMITS;
+pub(crate) use disk::exceeded as disk_exceeded;
 pub(crate) use jobs::{BuildJob, Builds, follow};
 pub(crate) use manifest::Manifest;
 pub(crate) use output::BuildOutput;
@@ -27,8 +37,10 @@ use crate::records::{App, Build, BuildStatus};
 use crate::run::APP_USER;
 use crate::{Platform, PlatformError, Result};
 use buildah::DockerBuild;
-use container::{ContainerOutcome, RUN_STACK_TAG};
+use container::ContainerOutcome;
+pub(crate) use container::{RUN_STACK_TAG, missing_stack};
 use processes::ProcessTypes;
+use release_yaml::ReleaseYaml;
 use std::collections::BTreeMap;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -113,6 +125,11 @@ impl Platform {
             PlatformError::internal("the build directory could not be made", source)
         })?;
         source.write_to(&build_directory, &staging.0).await?;
+        let config_vars = self.config_vars(app)?;
+        let folder = project_path::enter(&build_directory, &staging.0, &config_vars).await?;
+        if let Some(folder) = folder {
+            output.heading(&format!("Using the folder {folder} of the source"));
+        }
         // Before anything is built: a mistake here should not cost minutes.
         processes::read_procfile(&build_directory.join("Procfile"))?;
         let mut manifest = self.read_manifest(app, &build_directory, output)?;
@@ -121,6 +138,8 @@ impl Platform {
         if manifest.buildpacks.is_empty()
             && let Some(dockerfile) = dockerfile::find(&build_directory, &manifest.config_vars)?
         {
+            self.lint(&build_directory, &staging.0, &dockerfile, &manifest, output).await?;
+            let registries = self.registry_access()?;
             let docker = DockerBuild {
                 platform: self,
                 app,
@@ -128,6 +147,7 @@ impl Platform {
                 scratch: &staging.0,
                 dockerfile: &dockerfile,
                 directories: &directories,
+                registries: &registries,
             };
             let built = docker.run(output, timings).await?;
             manifest.warn_of_missing_processes(&built.processes, output);
@@ -140,13 +160,18 @@ impl Platform {
             .await?;
         timings.add_stages(&outcome.result.stages);
         timings.start("image");
-        let processes = processes::discover(&build_directory, &outcome.release)?;
+        let release = ReleaseYaml::parse(&outcome.release)?;
+        if self.is_first_deploy(app)? {
+            manifest.add_buildpack_defaults(release.config_vars, &release.addons, output)?;
+        }
+        let processes = processes::discover(&build_directory, release.default_process_types)?;
         describe_processes(&processes, output);
         manifest.warn_of_missing_processes(&processes.all(), output);
         manifest.buildpacks = outcome.result.buildpacks.clone();
         output.heading("Compressing...");
         let (image, layer) = self.make_image(&staging.0, &processes, &outcome).await?;
         output.detail(&format!("Done: {}", human_size(layer.size)));
+        check_size(layer.size, self.settings().build.image_bytes)?;
         timings.stop();
         Ok((image, layer.size, processes.all(), outcome.result.name, manifest))
     }
@@ -205,6 +230,19 @@ fn describe_processes(processes: &ProcessTypes, output: &mut BuildOutput) {
         output
             .detail(&format!("Default types for buildpack -> {}", list(&processes.from_buildpack)));
     }
+}
+
+/// Refuses what would take too much of the disk with every release.
+fn check_size(size: u64, limit: u64) -> Result<()> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(PlatformError::Invalid(format!(
+        "The app with its dependencies is {}, over the limit of {} (`build.image` in windlass.toml on the server). \
+         What it does not need can be left out with a .slugignore file.",
+        human_size(size),
+        human_size(limit)
+    )))
 }
 
 /// Returns bytes as Heroku shows them: `43.7M`, `812K`.

@@ -1,11 +1,13 @@
 //! Process types of a build: the Procfile's, and the buildpack's defaults that it does not name.
 
 use crate::{PlatformError, Result};
+use nix::fcntl::OFlag;
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use windlass_core::names::ProcessType;
 use windlass_core::procfile;
-use yaml_rust2::{Yaml, YamlLoader};
 
 /// A Procfile larger than this is refused, in bytes.
 const PROCFILE_BYTES: u64 = 64 * 1024;
@@ -25,10 +27,13 @@ impl ProcessTypes {
     }
 }
 
-/// Reads `Procfile` in `directory` and the YAML that `bin/release` wrote.
-pub(super) fn discover(directory: &Path, release: &str) -> Result<ProcessTypes> {
+/// Reads `Procfile` in `directory`, and adds the buildpack's defaults.
+pub(super) fn discover(
+    directory: &Path,
+    defaults: BTreeMap<ProcessType, String>,
+) -> Result<ProcessTypes> {
     let from_procfile = read_procfile(&directory.join("Procfile"))?;
-    let mut from_buildpack = default_process_types(release)?;
+    let mut from_buildpack = defaults;
     from_buildpack.retain(|process, _| !from_procfile.contains_key(process));
     Ok(ProcessTypes { from_procfile, from_buildpack })
 }
@@ -49,32 +54,18 @@ pub(super) fn read_source_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>
     if metadata.len() > limit {
         return Err(PlatformError::Invalid(format!("{name} is larger than {} kB.", limit / 1024)));
     }
-    let bytes = std::fs::read(path)
+    // Whoever can write there may have put a link in its place by now.
+    let read = std::fs::File::options()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .and_then(|file| {
+            let mut bytes = Vec::new();
+            file.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+        });
+    let bytes = read
         .map_err(|source| PlatformError::internal(&format!("{name} could not be read"), source))?;
     Ok(Some(bytes))
-}
-
-fn default_process_types(release: &str) -> Result<BTreeMap<ProcessType, String>> {
-    let invalid = |what: String| {
-        PlatformError::Invalid(format!(
-            "The buildpack's bin/release wrote YAML that cannot be used: {what}"
-        ))
-    };
-    let documents =
-        YamlLoader::load_from_str(release).map_err(|error| invalid(error.to_string()))?;
-    let Some(Yaml::Hash(types)) =
-        documents.first().map(|document| &document["default_process_types"])
-    else {
-        return Ok(BTreeMap::new());
-    };
-    let mut processes = BTreeMap::new();
-    for (name, command) in types {
-        match (name.as_str(), command.as_str()) {
-            (Some(name), Some(command)) => processes.insert(name.parse()?, command.to_owned()),
-            _ => return Err(invalid(format!("default_process_types has {name:?}: {command:?}"))),
-        };
-    }
-    Ok(processes)
 }
 
 #[cfg(test)]
@@ -89,8 +80,9 @@ mod tests {
     fn the_procfile_wins_over_defaults() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("Procfile"), "web: mine\nworker: w\n").unwrap();
-        let release = "---\naddons: []\ndefault_process_types:\n  web: theirs\n  console: irb\n";
-        let types = discover(directory.path(), release).unwrap();
+        let defaults = [("web", "theirs"), ("console", "irb")];
+        let defaults = defaults.map(|(name, command)| (name.parse().unwrap(), command.to_owned()));
+        let types = discover(directory.path(), defaults.into()).unwrap();
         assert_eq!(
             (names(&types.from_procfile), names(&types.from_buildpack)),
             (vec!["web", "worker"], vec!["console"])
@@ -99,22 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_odd_release_output() {
-        for (yaml, ok) in [
-            ("", true),
-            ("--- {}", true),
-            ("default_process_types:\n", true),
-            ("{", false),
-            ("default_process_types:\n  web: [1]\n", false),
-        ] {
-            assert_eq!(default_process_types(yaml).is_ok(), ok, "{yaml:?}");
-        }
-    }
-
-    #[test]
     fn a_procfile_that_is_a_link_is_not_followed() {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/hostname", directory.path().join("Procfile")).unwrap();
-        assert!(discover(directory.path(), "").is_err());
+        assert!(discover(directory.path(), BTreeMap::new()).is_err());
     }
 }

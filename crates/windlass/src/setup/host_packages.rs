@@ -34,6 +34,11 @@ const PACKAGES: &[HostPackage] = &[
         why: "builds apps that have a Dockerfile",
     },
     HostPackage {
+        name: "e2fsprogs",
+        there: || in_path("mkfs.ext4"),
+        why: "makes the file systems of volumes",
+    },
+    HostPackage {
         name: "ca-certificates",
         there: || Path::new("/etc/ssl/certs/ca-certificates.crt").exists(),
         why: "lets builds check whom they download from",

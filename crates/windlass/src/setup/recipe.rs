@@ -61,6 +61,7 @@ pub const DEBIAN_12: Recipe = Recipe {
             "curl",
             "default-libmysqlclient-dev",
             "git",
+            "jq",
             "libffi-dev",
             "libjpeg-dev",
             "libpq-dev",

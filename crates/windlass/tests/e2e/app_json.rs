@@ -63,6 +63,9 @@ fn config_vars_that_are_missing_are_named_in_one_line() {
     assert!(!said.contains("Building on the"), "{said}");
     let _ = app.cli(&["config:set", "API_KEY=1", "MAIL_URL=2"]).success();
     let _ = app.push(&repository).success();
+    let more = r#"{"env": {"API_KEY": {}, "QUEUE_URL": {}}}"#;
+    let said = refused_over_a_good_one(&app, &repository, "app.json", more);
+    assert!(said.contains("config vars that are not set: QUEUE_URL."), "{said}");
 }
 
 #[test]

@@ -16,11 +16,15 @@ fn refused(app: &TestApp, repository: &Repository) -> String {
 #[test]
 fn a_procfile_that_cannot_be_read_fails_with_its_line() {
     let server = shared_server!();
-    let app = TestApp::create(&server, "procfile");
     let repository = python();
+    let app = TestApp::deployed(&server, "procfile", &repository);
+    let load = app.load();
     repository.change("Procfile", "web: python3 server.py\n<<<<<<< HEAD\n");
     let said = refused(&app, &repository);
     assert!(said.contains("Procfile line 2: \"<<<<<<< HEAD\" is not `type: command`"), "{said}");
+    load.wait_for(20);
+    load.stop().assert_nothing_lost();
+    assert_eq!(app.version(), 2);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn load(app: &TestApp, archive: &[u8]) -> Finished {
     command::run(&mut client, archive)
 }
 
-fn server_with_base() -> Option<Arc<TestServer>> {
+pub fn server_with_base() -> Option<Arc<TestServer>> {
     let server = crate::support::start_shared()?;
     base(&server).map(|()| server)
 }
@@ -87,17 +87,18 @@ fn sleeps(marker: &str) -> bool {
 fn a_dockerfile_is_built_and_run_as_it_says() {
     let Some(server) = server_with_base() else { return };
     let app = TestApp::create(&server, "docker");
+    let secret = format!("tops3cret-{}", std::process::id());
     let set = [
         "config:set",
         "WINDLASS_DOCKER_BUILD_ARGS=GREETING",
         "GREETING=Servus",
-        "API_KEY=tops3cret",
+        &format!("API_KEY={secret}"),
     ];
     let _ = app.cli(&set).success();
     let repository = Repository::of_example("dockerfile");
     let said = app.push(&repository).everything();
     assert!(said.contains("Building with the Dockerfile"), "{said}");
-    assert!(!said.contains("tops3cret"), "a secret was shown: {said}");
+    assert!(!said.contains(&secret), "a secret was shown: {said}");
     let page = app.get("/index.html").text();
     assert_eq!(
         page,
@@ -121,11 +122,16 @@ fn a_dockerfile_is_built_and_run_as_it_says() {
     assert!(again.contains("Using cache"), "layers are kept: {again}");
     assert_eq!(app.get("/x").text(), "mine\n");
     let archive = saved(&app);
-    let secret = b"tops3cret";
-    assert!(
-        !archive.windows(secret.len()).any(|part| part == secret),
-        "the secret is in the image"
-    );
+    let shown = |bytes: &[u8]| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+    assert!(!shown(&archive), "the secret is in the image, its history or its configuration");
+    assert!(!shown(app.cli(&["builds:output"]).success().as_bytes()), "and not in what is kept");
+    // Nor in buildah's layers, logs and caches; config vars in the database are sealed.
+    let hits = Command::new("grep")
+        .args(["--recursive", "--files-with-matches", "--text", "--fixed-strings", "--", &secret])
+        .arg(server.data_directory())
+        .output()
+        .unwrap();
+    assert_eq!(hits.status.code(), Some(1), "{}", String::from_utf8_lossy(&hits.stdout));
 }
 
 #[test]
@@ -180,24 +186,92 @@ fn a_dockerfile_build_ends_with_its_server() {
 
 #[test]
 fn a_dockerfile_build_has_limits() {
-    let limits = [("build-memory", "256"), ("build-timeout", "10"), ("build-processes", "64")];
+    let limits = [
+        ("build-memory", "256"),
+        ("build-timeout", "15"),
+        ("build-processes", "64"),
+        ("build-disk", "200"),
+    ];
     let server = own_server!(&limits);
     let Some(()) = base(&server) else { return };
-    let app = TestApp::create(&server, "docklimit");
+    let app = TestApp::deployed(&server, "docklimit", &Repository::of_example("dockerfile"));
+    let load = app.load();
     let push = |step: &str| {
         let dockerfile = format!("FROM localhost/base\nRUN {step}\n");
         let repository = Repository::of_files(&[("Dockerfile", &dockerfile)]);
-        repository.push(&app.url(), "+HEAD:refs/heads/main").failure()
+        let said = repository.push(&app.url(), "+HEAD:refs/heads/main").failure();
+        let line = " !     The build was stopped in its Dockerfile: it ";
+        assert_eq!(said.matches(line).count(), 1, "{said}");
+        said
     };
     let said = push("busybox dd if=/dev/zero of=/dev/null bs=1G count=1");
-    assert!(said.contains("more than its memory limit of 256M"), "{said}");
-    let said = push("bomb() { bomb | bomb & }; bomb; sleep 3; exit 1");
-    assert!(said.contains("can't fork"), "{said}");
+    assert!(said.contains("more than its memory limit of 256M (`build.memory`"), "{said}");
+    let said = push("bomb() { bomb | bomb & }; bomb; sleep 1000");
+    assert!(said.contains("its limit of 64 processes and threads (`build.processes`"), "{said}");
+    for fill in [
+        "busybox dd if=/dev/zero of=/fill bs=1M count=400",
+        "busybox dd if=/dev/zero of=/fill bs=1M count=400; sleep 1000",
+        "busybox truncate -s 20G /sparse",
+    ] {
+        let said = push(fill);
+        assert!(said.contains("more than its disk limit of 200M (`build.disk`"), "{said}");
+    }
     let said = push("echo /proc/[0-9]* && sleep 1000");
-    assert!(said.contains("longer than its limit of 10 seconds"), "{said}");
+    assert!(said.contains("longer than its limit of 15 seconds (`build.timeout`"), "{said}");
     let seen = said.lines().find(|line| line.contains("/proc/1 ")).expect("it sees itself");
     assert!(seen.matches("/proc/").count() < 12, "only processes of the build are seen: {seen}");
     assert!(!seen.contains(&format!("/proc/{} ", server.pid())), "{seen}");
+    load.stop().assert_nothing_lost();
+    assert_eq!(app.version(), 2);
+    wait_until("what the builds left to be removed", Duration::from_secs(20), || {
+        buildah(&server, &["containers", "--quiet"]).success().is_empty()
+    });
+}
+
+#[test]
+fn caches_that_no_build_used_for_long_are_removed() {
+    let server = own_server!();
+    let Some(()) = base(&server) else { return };
+    let app = TestApp::create(&server, "dockold");
+    let repository = Repository::empty();
+    let push = |step: &str| {
+        repository
+            .change("Dockerfile", &format!("FROM localhost/base\n{step}CMD [\"sleep\", \"9\"]\n"));
+        let _ = app.cli(&["ps:scale", "web=0"]);
+        app.push(&repository).everything()
+    };
+    let images = server.data_directory().join("buildah/storage/overlay-images");
+    let of_layers = || -> Vec<String> {
+        let entries = std::fs::read_dir(&images).unwrap().flatten();
+        let names = entries.filter(|entry| entry.path().is_dir());
+        names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let _ = push("RUN echo one\nRUN echo two\n");
+    let _ = push("RUN echo one\nRUN echo three\n");
+    let caches = server.data_directory().join("caches");
+    let (old, young) =
+        ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222");
+    std::fs::create_dir_all(caches.join(old).join("files")).unwrap();
+    std::fs::create_dir_all(caches.join(young)).unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(100 * 24 * 60 * 60);
+    let made = of_layers();
+    for directory in made.iter().map(|id| images.join(id)).chain([caches.join(old)]) {
+        std::fs::File::open(directory).unwrap().set_modified(long_ago).unwrap();
+    }
+    let again = push("RUN echo one\nRUN echo three\n");
+    assert!(again.contains("Using cache"), "{again}");
+
+    server.stop(Signal::SIGTERM);
+    server.start_again();
+
+    wait_until("the old to be removed", Duration::from_secs(30), || {
+        of_layers().len() < made.len() && !caches.join(old).exists()
+    });
+    assert!(caches.join(young).exists());
+    let again = push("RUN echo one\nRUN echo three\n");
+    assert_eq!(again.matches("Using cache").count(), 3, "what is used stays: {again}");
+    let again = push("RUN echo one\nRUN echo two\n");
+    assert_eq!(again.matches("Using cache").count(), 1, "what is not used has gone: {again}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use windlass_testkit::git::Repository;
 use windlass_testkit::wait_until;
 
 /// An app whose build does what `compile` says.
-fn building(compile: &str) -> Repository {
+pub fn building(compile: &str) -> Repository {
     let repository = python();
     repository.write("bin/detect", "#!/bin/bash\necho Inline\n");
     repository.write("bin/compile", &format!("#!/bin/bash\nset -e\n{compile}\n"));
@@ -22,7 +22,7 @@ fn building(compile: &str) -> Repository {
 }
 
 /// The same app, made to use its own buildpack.
-fn create_inline(
+pub fn create_inline(
     server: &std::sync::Arc<windlass_testkit::server::TestServer>,
     hint: &str,
 ) -> TestApp {

@@ -37,6 +37,9 @@ fi
 "${apt[@]}" update
 "${apt[@]}" install --no-install-recommends "$@"
 
+# Buildpacks read the file, as on Heroku, although the sources are in sources.list.d.
+[ -e root/etc/apt/sources.list ] || install -m 644 /dev/null root/etc/apt/sources.list
+
 find root/var/log -type f -delete
 rm -rf root/var/lib/apt/lists/* root/var/cache/apt/* root/var/cache/ldconfig/aux-cache
 rm -f root/var/cache/debconf/*-old root/var/lib/dpkg/*-old
