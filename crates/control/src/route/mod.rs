@@ -1,5 +1,10 @@
 //! Route: the table that the router should have, and getting it there.
 
+mod links;
+
+pub(crate) use links::LinkSync;
+pub use links::LinkView;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
