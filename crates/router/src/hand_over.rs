@@ -1,0 +1,267 @@
+//! Handing over: the next router gets the listening sockets and the lock of this one, so that a
+//! router is replaced without cutting anything off.
+//!
+//! 1. The next one listens on `<control socket>.next` and asks for a hand-over on the control socket.
+//! 2. This one takes no more commands, saves its table, and passes its descriptors (`SCM_RIGHTS`).
+//! 3. The next one reads the table, accepts connections, takes the control socket's place and says
+//!    so ([`RouterCommand::TakenOver`]).
+//! 4. This one accepts no more and ends with what it has in flight. Until then the next one passes
+//!    it every change of the table and every drain, over the connection of step 2.
+//!
+//! When the next one fails before step 3, this one goes on as if nothing had happened.
+
+use crate::client::RouterClient;
+use crate::config::RouterError;
+use crate::control::{self, Speaker};
+use crate::listen;
+use crate::run::Router;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use windlass_core::route::{RouterCommand, RouterReply};
+
+/// How long the next router may take from the descriptors to its first request, and how long a
+/// router may take to hand them over.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The listening socket, the lock, and those of others in the process.
+const MOST_DESCRIPTORS: usize = 8;
+
+/// What a router gets from the one before it.
+pub struct Inherited {
+    http: std::net::TcpListener,
+    pub(crate) lock: File,
+    /// What the other router had in [`RouterConfig::others`](crate::RouterConfig::others).
+    pub others: Vec<OwnedFd>,
+    pub(crate) before: RouterClient,
+}
+
+/// Asks the router on `control_socket` for its sockets. It serves until the one that is given what
+/// this returns does.
+///
+/// # Errors
+/// When there is none, or it cannot hand over; it goes on then.
+pub async fn take_over(control_socket: &Path) -> Result<Inherited, RouterError> {
+    let failed = |source| RouterError::HandOver { socket: control_socket.to_owned(), source };
+    let to = next_socket(control_socket);
+    let listener = control::bind_private(&to).map_err(failed)?;
+    let taken = receive(control_socket, &to, &listener).await.map_err(failed);
+    let _ = std::fs::remove_file(&to);
+    taken
+}
+
+fn next_socket(control_socket: &Path) -> PathBuf {
+    let mut path = control_socket.as_os_str().to_owned();
+    path.push(".next");
+    path.into()
+}
+
+async fn receive(
+    control_socket: &Path,
+    to: &Path,
+    listener: &UnixListener,
+) -> io::Result<Inherited> {
+    let client = RouterClient::connect(control_socket).await.map_err(io::Error::other)?;
+    let asked = client.send(RouterCommand::HandOver { to: to.to_owned() });
+    let reply = tokio::time::timeout(LIMIT, asked).await?.map_err(io::Error::other)?;
+    if let RouterReply::Failed { message } = reply {
+        return Err(io::Error::other(message));
+    }
+    let (stream, _) = tokio::time::timeout(LIMIT, listener.accept()).await??;
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let mut descriptors = receive_descriptors(&stream)?.into_iter();
+    let (Some(http), Some(lock)) = (descriptors.next(), descriptors.next()) else {
+        return Err(io::Error::other("it passed too few descriptors"));
+    };
+    stream.set_read_timeout(None)?;
+    stream.set_nonblocking(true)?;
+    let before = RouterClient::over(tokio::net::UnixStream::from_std(stream)?);
+    Ok(Inherited { http: http.into(), lock: lock.into(), others: descriptors.collect(), before })
+}
+
+impl Inherited {
+    /// Returns the socket that the other router listened on, or another one where that is not
+    /// `wanted`.
+    pub(crate) async fn listener(
+        &self,
+        wanted: SocketAddr,
+        retry: Duration,
+    ) -> Result<TcpListener, RouterError> {
+        let failed = |source| RouterError::Listen { address: wanted, source };
+        let has = self.http.local_addr().map_err(failed)?;
+        if has != wanted && (wanted.port() != 0 || has.ip() != wanted.ip()) {
+            return listen::bind(wanted, retry).await;
+        }
+        let listener = self.http.try_clone().map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        TcpListener::from_std(listener).map_err(failed)
+    }
+}
+
+/// Passes the sockets to the router that listens at `to`, and then follows what it says until it
+/// is gone. The commands of anyone else wait meanwhile.
+pub(crate) async fn offer(router: &Arc<Router>, to: &Path) -> io::Result<()> {
+    if !router.gate.close() {
+        return Err(io::Error::other("another hand-over is under way"));
+    }
+    let passed = async {
+        router.table.save_now().await?;
+        pass(router, to)
+    };
+    match passed.await {
+        Ok(stream) => {
+            tokio::spawn(follow(stream, Arc::clone(router)));
+            Ok(())
+        }
+        Err(error) => {
+            router.gate.open();
+            Err(error)
+        }
+    }
+}
+
+fn pass(router: &Router, to: &Path) -> io::Result<tokio::net::UnixStream> {
+    let stream = UnixStream::connect(to)?;
+    router.handles.send(&stream)?;
+    stream.set_nonblocking(true)?;
+    tokio::net::UnixStream::from_std(stream)
+}
+
+/// Boxed, because what it answers may begin another hand-over.
+fn follow(
+    stream: tokio::net::UnixStream,
+    router: Arc<Router>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(follow_to_its_end(stream, router))
+}
+
+async fn follow_to_its_end(stream: tokio::net::UnixStream, router: Arc<Router>) {
+    let too_slow = async {
+        tokio::time::sleep(LIMIT).await;
+        if router.has_handed_over() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = control::converse(stream, Arc::clone(&router), Speaker::Next) => {}
+        () = too_slow => tracing::warn!("the next router did not begin in time"),
+    }
+    if router.has_handed_over() {
+        // Nobody can say any more when an instance is to be drained.
+        router.hurry.notify_one();
+    } else {
+        tracing::warn!("the next router has ended before it served: going on");
+        router.gate.open();
+        router.control_lost.notify_one();
+    }
+}
+
+fn send_descriptors(stream: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    if descriptors.len() > MOST_DESCRIPTORS {
+        return Err(io::Error::other("too many descriptors for one message"));
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut buffer = SendAncillaryBuffer::new(&mut space);
+    if !buffer.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other("the descriptors do not fit into one message"));
+    }
+    sendmsg(stream, &[IoSlice::new(b"1")], &mut buffer, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+fn receive_descriptors(stream: &UnixStream) -> io::Result<Vec<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut buffer = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let slices = &mut [IoSliceMut::new(&mut byte)];
+    let received = recvmsg(stream, slices, &mut buffer, RecvFlags::CMSG_CLOEXEC)?;
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("descriptors were lost on the way"));
+    }
+    let mut descriptors = Vec::new();
+    for message in buffer.drain() {
+        if let RecvAncillaryMessage::ScmRights(more) = message {
+            descriptors.extend(more);
+        }
+    }
+    Ok(descriptors)
+}
+
+/// The descriptors that the next router gets. They are closed once it has them: nothing of a
+/// router that has handed over may keep an address or the lock from others.
+pub(crate) struct Handles(Mutex<Open>);
+
+struct Open {
+    listener: Option<OwnedFd>,
+    lock: Option<File>,
+    others: Arc<[OwnedFd]>,
+}
+
+impl Handles {
+    pub fn new(listener: OwnedFd, lock: File, others: Arc<[OwnedFd]>) -> Self {
+        Self(Mutex::new(Open { listener: Some(listener), lock: Some(lock), others }))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, stream: &UnixStream) -> io::Result<()> {
+        let open = self.open();
+        let (Some(listener), Some(lock)) = (&open.listener, &open.lock) else {
+            return Err(io::Error::other("this router is ending"));
+        };
+        let mut descriptors = vec![listener.as_fd(), lock.as_fd()];
+        descriptors.extend(open.others.iter().map(AsFd::as_fd));
+        send_descriptors(stream, &descriptors)
+    }
+
+    /// Lets nobody connect any more.
+    pub fn close_listener(&self) {
+        self.open().listener = None;
+    }
+
+    pub fn close(&self) {
+        *self.open() = Open { listener: None, lock: None, others: Arc::new([]) };
+    }
+}
+
+/// Closed while a hand-over is under way and after it: only the next router may change anything.
+#[derive(Default)]
+pub(crate) struct Gate {
+    closed: Mutex<bool>,
+}
+
+impl Gate {
+    fn state(&self) -> MutexGuard<'_, bool> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether it was open.
+    fn close(&self) -> bool {
+        !std::mem::replace(&mut *self.state(), true)
+    }
+
+    fn open(&self) {
+        *self.state() = false;
+    }
+
+    /// Does something that no hand-over may overtake; `None` when the gate is closed.
+    pub fn pass<T>(&self, action: impl FnOnce() -> T) -> Option<T> {
+        let closed = self.state();
+        if *closed { None } else { Some(action()) }
+    }
+}

@@ -1,0 +1,118 @@
+//! The router role: the data plane, and beside it the name server of instances. Both must go on
+//! while the control plane is away, and both answer from the same routes.
+
+use crate::arguments::RouterArguments;
+use crate::{fail, log_to_stderr, notify};
+use std::net::SocketAddrV4;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use windlass_dns::{Clients, Doors, Server, Upstream};
+use windlass_router::RouterConfig;
+
+/// How long until a port that is taken is tried again, as by a router that is just ending.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// The name servers of the host.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Another one after each start of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+fn boot_id() -> String {
+    std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned()
+}
+
+pub fn main(arguments: RouterArguments) -> ExitCode {
+    log_to_stderr("info");
+    let runtime = match windlass_router::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let mut config =
+        RouterConfig::new(arguments.listen, arguments.control_socket, arguments.table_file);
+    let served = runtime.block_on(async {
+        let mut inherited = match arguments.take_over {
+            true => Some(windlass_router::take_over(&config.control_socket).await?),
+            false => None,
+        };
+        config.boot_id = boot_id();
+        if let (Some(listen), Some(clients)) = (arguments.dns_listen, arguments.dns_clients) {
+            let shared = inherited.as_mut().map(|inherited| std::mem::take(&mut inherited.others));
+            start_name_server(listen, clients, shared.unwrap_or_default(), &mut config);
+        }
+        windlass_router::run_after(inherited, config, notify::stop_signal(), |address| {
+            tracing::info!(%address, "the router takes requests");
+        })
+        .await
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+/// Starts the name server on the sockets of the router before this one, if it passed them, and
+/// notes where it listens; nowhere if it cannot, which must not keep requests from being served.
+/// A port that is given must be that very one, for the firewall leads there: it is waited for.
+fn start_name_server(
+    listen: SocketAddrV4,
+    clients: PathBuf,
+    shared: Vec<OwnedFd>,
+    config: &mut RouterConfig,
+) {
+    let upstream = Upstream::new(PathBuf::from(RESOLV_CONF));
+    let server = Server::new(Clients::new(clients), upstream, config.routes.subscribe());
+    let bound = match <[OwnedFd; 2]>::try_from(shared) {
+        Ok(shared) => Doors::from_shared(shared),
+        Err(_) => windlass_dns::bind(listen),
+    };
+    config.dns = match &bound {
+        Ok(doors) => {
+            config.others = match doors.share() {
+                Ok(shared) => Arc::new(shared),
+                Err(_) => Arc::new([]),
+            };
+            Some(doors.address())
+        }
+        Err(error) if listen.port() == 0 => {
+            tracing::error!(%listen, %error, "names of instances are not answered");
+            return;
+        }
+        Err(_) => Some(listen.into()),
+    };
+    let mut handed_over = config.handed_over.subscribe();
+    let next_answers = async move {
+        let _ = handed_over.wait_for(|handed_over| *handed_over).await;
+    };
+    let serve = async move {
+        let doors = match bound {
+            Ok(doors) => doors,
+            Err(error) => {
+                tracing::warn!(%listen, %error, "the name server waits for its port");
+                wait_for_doors(listen).await
+            }
+        };
+        if let Err(error) = server.serve(doors).await {
+            tracing::error!(%error, "names of instances are not answered");
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = serve => {}
+            // The next router answers on the same sockets.
+            () = next_answers => {}
+        }
+    });
+}
+
+async fn wait_for_doors(listen: SocketAddrV4) -> Doors {
+    loop {
+        if let Ok(doors) = windlass_dns::bind(listen) {
+            return doors;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
