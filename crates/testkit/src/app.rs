@@ -36,6 +36,12 @@ impl TestApp {
         app
     }
 
+    /// Returns an app that is there already.
+    #[must_use]
+    pub fn existing(server: &Arc<TestServer>, name: &str) -> Self {
+        Self { server: server.clone(), name: name.to_owned() }
+    }
+
     #[must_use]
     pub fn host(&self) -> String {
         format!("{}.localhost", self.name)

@@ -12,6 +12,7 @@ pub fn leftovers(data_directory: &Path, run_directory: &Path) -> Vec<String> {
     let directories = [data_directory.display().to_string(), run_directory.display().to_string()];
     let mut found = processes(&name, &directories);
     found.extend(mounts(&directories));
+    found.extend(loop_devices(&directories));
     found.extend(cgroups(&name));
     found.extend(entries_with("/sys/class/net", &format!("wl{name}"), "network device"));
     found.extend(entries_with("/run/netns", &name, "network namespace"));
@@ -55,6 +56,18 @@ fn mounts(directories: &[String]) -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let ours = |line: &&str| directories.iter().any(|directory| line.contains(directory.as_str()));
     table.lines().filter(ours).map(|line| format!("mount: {line}")).collect()
+}
+
+fn loop_devices(directories: &[String]) -> Vec<String> {
+    let entries = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let files = entries.filter_map(|entry| {
+        let file = fs::read_to_string(entry.path().join("loop/backing_file")).ok()?;
+        Some((entry.file_name(), file.trim().to_owned()))
+    });
+    files
+        .filter(|(_, file)| directories.iter().any(|directory| file.contains(directory.as_str())))
+        .map(|(device, file)| format!("loop device {} of {file}", device.display()))
+        .collect()
 }
 
 fn cgroups(name: &str) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! Test helpers: a simulated driver and router with a platform over them, and a harness that
-//! runs the real binary.
+//! Test helpers: a simulated driver and router with a platform over them, the contract that all
+//! drivers keep, and a harness that runs the real binary.
 //!
 //! Only tests depend on this crate. Its helpers panic with what went wrong and where.
 #![forbid(unsafe_code)]
@@ -7,11 +7,13 @@
 
 pub mod app;
 pub mod command;
+pub mod contract;
 pub mod git;
 pub mod http;
 mod leftovers;
 pub mod load;
 pub mod platform;
+pub mod registry;
 pub mod server;
 pub mod simulated;
 mod skip;

@@ -73,6 +73,17 @@ impl TestPlatform {
         self.runtime.as_ref().expect("it runs").block_on(future)
     }
 
+    /// Does something that the server may end in: `None` if it did, at the effect that
+    /// `driver.faults` was armed for. It has to be opened again then.
+    pub fn until_crash<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.block_on(async {
+            tokio::select! {
+                outcome = future => Some(outcome),
+                () = self.driver.faults.crashed() => None,
+            }
+        })
+    }
+
     /// Ends the platform at whatever point it is, as `kill -9` would, and opens it again over the
     /// same data, driver and router.
     pub fn crash_and_open(&mut self) {
@@ -85,6 +96,7 @@ impl TestPlatform {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(5));
         }
+        self.driver.faults.revive();
         meanwhile(&self.driver);
         let runtime = new_runtime();
         let (driver, router) = (self.driver.clone(), self.router.clone());
@@ -220,6 +232,7 @@ fn settings(directory: &TempDir) -> Settings {
         boot_timeout: Duration::from_millis(400),
         drain_timeout: Duration::from_millis(200),
         stop_grace: Duration::from_millis(100),
+        run_timeout: Duration::from_secs(3_600),
         release_timeout: Duration::from_secs(2),
         build: windlass_control::BuildSettings {
             concurrent: 1,
@@ -228,13 +241,18 @@ fn settings(directory: &TempDir) -> Settings {
             cpu_millis: 1_000,
             processes: 100,
             disk_bytes: 1 << 30,
+            image_bytes: 1 << 30,
             environment: BTreeMap::new(),
+            cache_max_age: Duration::from_secs(60 * 24 * 60 * 60),
+            cache_max_bytes: 10 << 30,
         },
         instance: windlass_control::InstanceSettings {
             memory_bytes: 512 << 20,
             cpu_millis: 0,
             processes: 100,
+            disk_bytes: 1 << 30,
         },
+        disk_reserve_bytes: 1 << 30,
         releases_kept: 10,
     }
 }

@@ -1,5 +1,7 @@
 //! The real binary as a server in a temporary directory, and its client.
 
+mod survival;
+
 use crate::command::{self, Finished, Running};
 use crate::http::{self, Response};
 use crate::leftovers::{self, leftovers};
@@ -93,20 +95,7 @@ impl TestServer {
         }
         let directory = new_directory();
         borrow_stack(&directory)?;
-        let mut options = vec![
-            "--data-directory".to_owned(),
-            directory.join("data").display().to_string(),
-            "--run-directory".to_owned(),
-            directory.join("run").display().to_string(),
-        ];
-        for door in ["router", "api", "ssh"] {
-            options.extend([format!("--{door}-listen"), format!("127.0.0.1:{}", free_port())]);
-        }
-        let defaults =
-            OPTIONS.iter().filter(|(name, _)| !settings.iter().any(|(other, _)| other == name));
-        for (name, value) in defaults.chain(settings) {
-            options.extend([format!("--{name}"), (*value).to_owned()]);
-        }
+        let options = options(&directory, settings);
         std::fs::create_dir_all(directory.join("home")).unwrap();
         let (child, ready) = spawn(binary, &directory, &options);
         let token = read_token(&directory);
@@ -273,6 +262,25 @@ impl TestServer {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         format!("{hint}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// The flags of a server in this directory.
+fn options(directory: &Path, settings: &[(&str, &str)]) -> Vec<String> {
+    let mut options = vec![
+        "--data-directory".to_owned(),
+        directory.join("data").display().to_string(),
+        "--run-directory".to_owned(),
+        directory.join("run").display().to_string(),
+    ];
+    for door in ["router", "api", "ssh"] {
+        options.extend([format!("--{door}-listen"), format!("127.0.0.1:{}", free_port())]);
+    }
+    let defaults =
+        OPTIONS.iter().filter(|(name, _)| !settings.iter().any(|(other, _)| other == name));
+    for (name, value) in defaults.chain(settings) {
+        options.extend([format!("--{name}"), (*value).to_owned()]);
+    }
+    options
 }
 
 /// The container's root passes through it, so that it may not be closed to others.

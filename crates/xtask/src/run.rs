@@ -21,6 +21,15 @@ pub fn root() -> PathBuf {
 /// `limit`.
 pub fn shown(program: &str, arguments: &[&str], limit: Duration) -> Outcome {
     println!("\n$ {program} {}", arguments.join(" "));
+    run(program, arguments, limit, true)
+}
+
+/// The same without showing anything, beside others whose output would be mixed with it.
+pub fn silent(program: &str, arguments: &[&str], limit: Duration) -> Outcome {
+    run(program, arguments, limit, false)
+}
+
+fn run(program: &str, arguments: &[&str], limit: Duration, show: bool) -> Outcome {
     let spawned = Command::new(program)
         .args(arguments)
         .current_dir(root())
@@ -35,18 +44,29 @@ pub fn shown(program: &str, arguments: &[&str], limit: Duration) -> Outcome {
             return Outcome { success: false, lines: Vec::new() };
         }
     };
-    let readers = [child.stdout.take().map(read), child.stderr.take().map(read)];
+    let readers = [
+        child.stdout.take().map(|from| read(from, show)),
+        child.stderr.take().map(|from| read(from, show)),
+    ];
     let success = wait(&mut child, limit);
     let lines =
         readers.into_iter().flatten().filter_map(|reader| reader.join().ok()).flatten().collect();
     Outcome { success, lines }
 }
 
-/// Shows and collects the lines of one of a program's outputs.
-fn read(from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<String>> {
+/// Collects the lines of one of a program's outputs, and shows them if wanted.
+fn read(
+    from: impl std::io::Read + Send + 'static,
+    show: bool,
+) -> std::thread::JoinHandle<Vec<String>> {
     std::thread::spawn(move || {
         let lines = BufReader::new(from).lines().map_while(Result::ok);
-        lines.inspect(|line| println!("{line}")).collect()
+        let shown = lines.inspect(|line| {
+            if show {
+                println!("{line}");
+            }
+        });
+        shown.collect()
     })
 }
 

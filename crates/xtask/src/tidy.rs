@@ -12,12 +12,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["core"]),
     ("oci", &["core"]),
     ("router", &["core"]),
+    ("dns", &["core"]),
     ("runtime", &["core", "oci"]),
     ("control", &["core", "store", "oci"]),
     ("api", &["core", "control", "wire"]),
     ("cli", &["wire"]),
     ("testkit", &["core", "store", "oci", "control"]),
-    ("windlass", &["core", "store", "oci", "router", "runtime", "control", "api", "cli"]),
+    ("windlass", &["core", "store", "oci", "router", "dns", "runtime", "control", "api", "cli"]),
     ("xtask", &["core", "oci", "runtime"]),
 ];
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use windlass_control::records::App;
 use windlass_control::run::Selection;
+use windlass_core::deploy_settings::{DeploySettings, Strategy};
+use windlass_core::instance::ObservedInstance;
 use windlass_core::route::Availability;
 use windlass_testkit::platform::TestPlatform;
 
@@ -20,6 +22,8 @@ struct Model {
     web: u32,
     /// Whether instances ended, or cannot be started: then an empty table is no fault.
     hurt: bool,
+    /// Whether deploys may empty the table, as those of the strategy `recreate` do.
+    recreates: bool,
 }
 
 struct History {
@@ -32,7 +36,7 @@ impl History {
     fn new(seed: u64) -> Self {
         let test = TestPlatform::open();
         let apps = ["red", "blue"].map(|name| test.create_app(name));
-        let apps = apps.map(|app| Model { app, web: 1, hurt: false });
+        let apps = apps.map(|app| Model { app, web: 1, hurt: false, recreates: false });
         Self { test, random: fastrand::Rng::with_seed(seed), apps: apps.into() }
     }
 
@@ -43,7 +47,8 @@ impl History {
     }
 
     fn is_served(&self, which: usize) -> bool {
-        self.is_deployed(which) && self.apps[which].web > 0 && !self.apps[which].hurt
+        let model = &self.apps[which];
+        self.is_deployed(which) && model.web > 0 && !model.hurt && !model.recreates
     }
 
     fn step(&mut self) {
@@ -51,7 +56,7 @@ impl History {
         self.converge(which);
         let app = self.apps[which].app.clone();
         self.test.router.must_stay_served(app.id, self.is_served(which));
-        let action = self.random.u32(..9);
+        let action = self.random.u32(..11);
         match action {
             0 | 1 => self.deploy(which),
             2 => {
@@ -67,6 +72,8 @@ impl History {
             }
             6 => self.crash_one(which),
             7 => self.cut_off_deploy(which),
+            8 => self.choose_strategy(which),
+            9 => self.end_canary(which),
             _ => self.test.crash_and_open(),
         }
     }
@@ -82,6 +89,34 @@ impl History {
             self.apps[which].hurt = false;
             assert_eq!(self.test.router.availability(app.id), Some(Availability::Serving));
         }
+    }
+
+    fn choose_strategy(&mut self, which: usize) {
+        let strategies = [Strategy::Rolling, Strategy::Recreate, Strategy::Canary];
+        let strategy = strategies[self.random.usize(..3)];
+        let surge = [None, Some(1), Some(2)][self.random.usize(..3)];
+        let settings = DeploySettings { strategy, surge, ..DeploySettings::default() };
+        let model = &mut self.apps[which];
+        model.recreates = strategy == Strategy::Recreate;
+        if model.recreates {
+            self.test.router.must_stay_served(model.app.id, false);
+        }
+        let platform = self.test.platform();
+        self.test
+            .block_on(platform.set_deploy_settings(&self.test.user, &model.app, settings))
+            .unwrap();
+    }
+
+    fn end_canary(&mut self, which: usize) {
+        let (platform, app) = (self.test.platform(), self.apps[which].app.clone());
+        let had_one = self.test.app(&app).deploys.canary.is_some();
+        let done = if self.random.bool() {
+            self.test.block_on(platform.promote_canary(&self.test.user, &app)).map(|_| ())
+        } else {
+            self.test.block_on(platform.abort_canary(&self.test.user, &app)).map(|_| ())
+        };
+        // One that crashed in between has ended by itself.
+        assert!(had_one || done.is_err(), "there was no canary to end");
     }
 
     fn rollback(&mut self, which: usize) {
@@ -144,8 +179,11 @@ impl History {
             let crashed = views.iter().filter(|view| view.state.as_str() == "crashed").count();
             let up = views.iter().filter(|view| view.state.as_str() == "up").count();
             let running = test.driver.running();
-            let running =
-                running.iter().filter(|instance| instance.spec.labels.app == app.id).count();
+            let canary = test.app(&app).deploys.canary.map(|canary| canary.release);
+            let mine = |i: &&ObservedInstance| {
+                i.spec.labels.app == app.id && i.spec.labels.release != canary
+            };
+            let running = running.iter().filter(mine).count();
             (views.len(), up + crashed, running) == (wanted, wanted, up)
                 && test.router.targets(app.id).len() == up
         });
@@ -162,7 +200,9 @@ impl History {
         let running = self.test.driver.running();
         for model in &self.apps {
             let current = self.test.app(&model.app).current_release;
-            let mine = running.iter().filter(|i| i.spec.labels.app == model.app.id);
+            let canary = self.test.app(&model.app).deploys.canary.map(|canary| canary.release);
+            let of_app = |i: &&ObservedInstance| i.spec.labels.app == model.app.id;
+            let mine = running.iter().filter(of_app).filter(|i| i.spec.labels.release != canary);
             assert!(
                 mine.clone().all(|i| i.spec.labels.release == Some(current)),
                 "an old release runs"

@@ -18,6 +18,8 @@ pub enum Behaviour {
     Slow(Duration),
     /// `ignore-term`: serves, and has to be killed.
     IgnoreTerm,
+    /// `not-found`: there is no such command.
+    NotFound,
 }
 
 impl Behaviour {
@@ -41,6 +43,7 @@ impl Behaviour {
             "never-listen" => Self::NeverListen,
             "slow" => Self::Slow(Duration::from_millis(number.into())),
             "ignore-term" => Self::IgnoreTerm,
+            "not-found" => Self::NotFound,
             _ => panic!("{text:?} is no behaviour of a simulated process"),
         }
     }
@@ -53,13 +56,13 @@ impl Behaviour {
                 tokio::time::sleep(delay).await;
                 Some((Bytes::from_static(b"done slowly\n"), 0))
             }
-            Self::Serve | Self::NeverListen | Self::IgnoreTerm => None,
+            Self::Serve | Self::NeverListen | Self::IgnoreTerm | Self::NotFound => None,
         }
     }
 
     /// Whether a release whose processes do this comes up.
     #[must_use]
     pub fn works(self) -> bool {
-        !matches!(self, Self::Crash(_) | Self::NeverListen)
+        !matches!(self, Self::Crash(_) | Self::NeverListen | Self::NotFound)
     }
 }

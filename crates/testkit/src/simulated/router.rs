@@ -131,6 +131,19 @@ impl RouterPort for SimulatedRouter {
     async fn send(&self, command: RouterCommand) -> Result<RouterReply, RouterUnavailable> {
         // As over a socket, the caller does not go on at once.
         tokio::task::yield_now().await;
+        let what = match &command {
+            RouterCommand::Sync { .. } => "sync",
+            RouterCommand::Upsert { .. } => "upsert",
+            RouterCommand::Remove { .. } => "remove",
+            RouterCommand::Drain { .. } => "drain",
+            _ => return self.answer(command),
+        };
+        self.driver.faults.around(what, async { self.answer(command) }).await
+    }
+}
+
+impl SimulatedRouter {
+    fn answer(&self, command: RouterCommand) -> Result<RouterReply, RouterUnavailable> {
         let mut state = self.state();
         if state.is_away {
             return Err(RouterUnavailable("the simulated router is away".to_owned()));
@@ -163,10 +176,15 @@ impl RouterPort for SimulatedRouter {
                 return Ok(RouterReply::Status(RouterStatus {
                     pid: std::process::id(),
                     http: ([127, 0, 0, 1], 80).into(),
+                    dns: None,
                     apps: table.len(),
                     requests: 0,
                     in_flight: 0,
                 }));
+            }
+            RouterCommand::HandOver { .. } | RouterCommand::TakenOver | RouterCommand::Stop => {
+                let what = "the simulated router is not replaced by another";
+                return Err(RouterUnavailable(what.to_owned()));
             }
         }
         self.apply(&mut state, table);

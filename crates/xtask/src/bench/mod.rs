@@ -1,21 +1,29 @@
 //! `cargo xtask bench`: measures the release build, beside a peer where there is one.
 
+mod build;
+pub mod deploy;
+pub mod door;
 mod idle;
-mod machine;
+pub mod machine;
 mod numbers;
 mod push;
-mod server;
+pub mod server;
 mod start;
 
 use crate::run;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
-const USAGE: &str = "usage: cargo xtask bench <push | start | idle> [options]   (as root)
+const USAGE: &str =
+    "usage: cargo xtask bench <push | start | idle | build | deploy> [options]   (as root)
 
   push   git push to served, by stage            [--runs 10]
   start  container start beside crun and runc    [--runs 50]
   idle   memory of server, router and shims      [--apps 0,10,100]
+  build  second pushes, the build container's overhead, and what a hostile
+         build does to served apps; 4 minutes    [--parts second-push,overhead,burden]
+  deploy requests lost by deploys, beside nginx; rollback, scaling, 500 instances,
+         200 deploys in a row; 8 minutes [--parts deploy,rollback,scale,many,growth]
 
 The stack is that of /var/lib/windlass (or WINDLASS_DATA_DIRECTORY): `windlass setup` builds it.";
 
@@ -42,21 +50,26 @@ pub type Result<T> = std::result::Result<T, BenchError>;
 
 /// Runs the bench that is named.
 pub fn main(arguments: &[String]) -> ExitCode {
-    let outcome = match arguments.first().map(String::as_str) {
-        Some("push") => option(arguments, "--runs", "10")
-            .and_then(|runs| number(&runs))
-            .and_then(|runs| push::run(&build()?, runs)),
-        Some("start") => option(arguments, "--runs", "50")
-            .and_then(|runs| number(&runs))
-            .and_then(|runs| start::run(&build()?, runs)),
-        Some("idle") => option(arguments, "--apps", "0,10,100")
-            .and_then(|list| list.split(',').map(number).collect::<Result<Vec<_>>>())
-            .and_then(|counts| idle::run(&build()?, &counts)),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let outcome =
+        match arguments.first().map(String::as_str) {
+            Some("push") => option(arguments, "--runs", "10")
+                .and_then(|runs| number(&runs))
+                .and_then(|runs| push::run(&compiled()?, runs)),
+            Some("start") => option(arguments, "--runs", "50")
+                .and_then(|runs| number(&runs))
+                .and_then(|runs| start::run(&compiled()?, runs)),
+            Some("idle") => option(arguments, "--apps", "0,10,100")
+                .and_then(|list| list.split(',').map(number).collect::<Result<Vec<_>>>())
+                .and_then(|counts| idle::run(&compiled()?, &counts)),
+            Some("build") => option(arguments, "--parts", "all")
+                .and_then(|parts| build::run(&compiled()?, &parts)),
+            Some("deploy") => option(arguments, "--parts", "all")
+                .and_then(|parts| deploy::run(&compiled()?, &parts)),
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,8 +99,13 @@ pub struct Programs {
     pub starter: PathBuf,
 }
 
-/// Builds them in the release profile, as one build, so that they share their crates.
-fn build() -> Result<Programs> {
+/// Builds them in the release profile, as one build, so that they share their crates. With
+/// `WINDLASS_BENCH_PROGRAM` nothing is built and that program is measured.
+pub fn compiled() -> Result<Programs> {
+    if let Some(windlass) = std::env::var_os("WINDLASS_BENCH_PROGRAM").map(PathBuf::from) {
+        let starter = windlass.with_file_name("examples").join("start");
+        return Ok(Programs { windlass, starter });
+    }
     let arguments = [
         "build",
         "--release",

@@ -9,6 +9,10 @@ impl Samples {
         self.0.push(value);
     }
 
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
+    }
+
     pub fn median(&self) -> f64 {
         self.at(0.5)
     }
@@ -27,7 +31,7 @@ impl Samples {
     }
 
     /// The value below which this share of the samples is; between two samples, in proportion.
-    fn at(&self, share: f64) -> f64 {
+    pub fn at(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };

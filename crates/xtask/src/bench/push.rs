@@ -119,7 +119,10 @@ fn milliseconds(since: Instant) -> f64 {
 }
 
 /// Reads the one file of timings that was not there before.
-fn newest_timings(builds: &Path, seen: &mut BTreeSet<PathBuf>) -> Result<BTreeMap<String, f64>> {
+pub fn newest_timings(
+    builds: &Path,
+    seen: &mut BTreeSet<PathBuf>,
+) -> Result<BTreeMap<String, f64>> {
     let list = |directory: &Path| -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(directory).map_err(BenchError::io("builds"))?;
         Ok(entries.flatten().map(|entry| entry.path()).collect())

@@ -1,5 +1,6 @@
 //! A server of its own for a bench: temporary directories, free ports, an existing stack.
 
+use super::door::{Disk, Door};
 use super::{BenchError, Result};
 use crate::run;
 use std::io::{Read, Write};
@@ -56,6 +57,26 @@ pub fn borrow_stack(images: &Path) -> Result<()> {
     link().map_err(BenchError::io(format!("cannot use {}", theirs.display())))
 }
 
+/// Returns the directories of an image's layers, the lowest first.
+pub fn stack_layers(images: &Path, tag: &str) -> Result<Vec<PathBuf>> {
+    let read = |path: PathBuf| -> Result<serde_json::Value> {
+        let text = std::fs::read(&path).map_err(BenchError::io(path.display().to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| BenchError::Failed(error.to_string()))
+    };
+    let hash = |entry: &serde_json::Value| {
+        let digest = entry["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:"));
+        digest.map(str::to_owned).ok_or_else(|| BenchError::failed("an entry without a digest"))
+    };
+    let index = read(images.join("index.json"))?;
+    let image = index["manifests"].as_array().into_iter().flatten().find(|image| {
+        image["annotations"]["org.opencontainers.image.ref.name"].as_str() == Some(tag)
+    });
+    let image = image.ok_or_else(|| BenchError::Failed(format!("there is no {tag}")))?;
+    let manifest = read(images.join("blobs/sha256").join(hash(image)?))?;
+    let layers = manifest["layers"].as_array().into_iter().flatten();
+    layers.map(|layer| Ok(images.join("layers").join(hash(layer)?))).collect()
+}
+
 pub struct Server {
     windlass: PathBuf,
     child: Option<Child>,
@@ -64,16 +85,34 @@ pub struct Server {
     api_url: String,
     token: String,
     run_directory: PathBuf,
+    /// Of its data directory, if that is on one of its own. Goes before the directory does.
+    _disk: Option<Disk>,
     directory: Directory,
 }
 
 impl Server {
     pub fn start(windlass: &Path) -> Result<Self> {
+        Self::start_with(windlass, "")
+    }
+
+    /// The same, with these lines as its configuration file.
+    pub fn start_with(windlass: &Path, configuration: &str) -> Result<Self> {
+        Self::start_in(windlass, configuration, None)
+    }
+
+    /// The same, with a file system of this size for its data directory.
+    pub fn start_on_own_disk(windlass: &Path, configuration: &str, bytes: u64) -> Result<Self> {
+        Self::start_in(windlass, configuration, Some(bytes))
+    }
+
+    fn start_in(windlass: &Path, configuration: &str, bytes: Option<u64>) -> Result<Self> {
         let directory = Directory::new()?;
+        let (image, data) = (directory.0.join("disk.img"), directory.0.join("data"));
+        let disk = bytes.map(|bytes| Disk::mount(&image, &data, bytes)).transpose()?;
         let run_directory = PathBuf::from(format!("/run/windlass/bench-{}", std::process::id()));
         borrow_stack(&directory.0.join("data/images"))?;
         let write = BenchError::io("cannot write to the bench's directory");
-        std::fs::write(directory.0.join("windlass.toml"), "").map_err(write)?;
+        std::fs::write(directory.0.join("windlass.toml"), configuration).map_err(write)?;
         let mut server = Self {
             windlass: windlass.to_owned(),
             child: None,
@@ -82,6 +121,7 @@ impl Server {
             api_url: String::new(),
             token: String::new(),
             run_directory,
+            _disk: disk,
             directory,
         };
         server.spawn()?;
@@ -93,10 +133,14 @@ impl Server {
 
     fn spawn(&mut self) -> Result<()> {
         let log = self.directory.0.join("server.log");
-        let file = std::fs::File::create(&log).map_err(BenchError::io("the server's log"))?;
+        let file = std::fs::File::options().create(true).append(true).open(&log);
+        let file = file.map_err(BenchError::io("the server's log"))?;
         let copy = file.try_clone().map_err(BenchError::io("the server's log"))?;
         let mut command = self.role("server");
-        command.args(["--router-listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
+        // Port 0 at first, then those that it got.
+        let api = if self.pid == 0 { "127.0.0.1:0".to_owned() } else { self.api_address() };
+        command.arg("--router-listen").arg(self.router.to_string());
+        command.arg("--api-listen").arg(api);
         command.args(["--ssh-listen", "off", "--log", "warn"]);
         command.stdin(Stdio::null()).stdout(file).stderr(copy).process_group(0);
         let child = command.spawn().map_err(BenchError::io("the server"))?;
@@ -113,6 +157,8 @@ impl Server {
             if ended || since.elapsed() > READY_LIMIT {
                 let log = std::fs::read_to_string(self.directory.0.join("server.log"));
                 let log = log.unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(10).collect();
+                let log = last.into_iter().rev().collect::<Vec<_>>().join("\n");
                 return Err(BenchError::Failed(format!("the server does not start:\n{log}")));
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -146,15 +192,38 @@ impl Server {
         command
     }
 
-    /// Gives a command the owner's login and nothing of the user's.
-    fn prepare(&self, command: &mut Command) {
-        command.env("HOME", self.directory()).env("GIT_CONFIG_NOSYSTEM", "1");
-        command.env("GIT_TERMINAL_PROMPT", "0").env("no_proxy", "localhost,127.0.0.1");
-        command.env("WINDLASS_URL", &self.api_url).env("WINDLASS_TOKEN", &self.token);
-        for role in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{role}_NAME"), "bench");
-            command.env(format!("GIT_{role}_EMAIL"), "bench@localhost");
+    /// Returns what clients need.
+    pub fn door(&self) -> Door {
+        Door {
+            windlass: self.windlass.clone(),
+            home: self.directory().to_owned(),
+            api_url: self.api_url.clone(),
+            token: self.token.clone(),
         }
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        self.door().prepare(command);
+    }
+
+    /// Ends the server as `kill -9` does; what it started goes on.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Starts it again at the same addresses.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.kill();
+        let _ = std::fs::remove_file(self.run_directory.join("ready.json"));
+        self.spawn()?;
+        self.read_doors()
     }
 
     /// Runs git in a repository.
@@ -187,26 +256,71 @@ impl Server {
         output("windlass create", &mut create).map(drop)
     }
 
+    /// Commits everything that is in a repository's directory.
+    pub fn commit_all(&self, repository: &Path) -> Result<()> {
+        self.git(repository, &["add", "--all"])?;
+        self.git(repository, &["commit", "--quiet", "--message", "changed"]).map(drop)
+    }
+
+    /// Returns the push of what is committed to an app; its remote has the app's name.
+    pub fn push_command(&self, repository: &Path, app: &str) -> Command {
+        let mut push = Command::new("git");
+        push.args(["push", app, "main"]).current_dir(repository);
+        self.prepare(&mut push);
+        push
+    }
+
+    /// Pushes and returns what the pusher sees.
+    pub fn push(&self, repository: &Path, app: &str) -> Result<String> {
+        all_output("git push", &mut self.push_command(repository, app))
+    }
+
+    /// Runs a command of the client.
+    pub fn client(&self, directory: &Path, arguments: &[&str]) -> Result<()> {
+        let mut client = Command::new(&self.windlass);
+        client.args(arguments).current_dir(directory);
+        self.prepare(&mut client);
+        output(&format!("windlass {}", arguments[0]), &mut client).map(drop)
+    }
+
     /// Returns the answer's body to `GET /`, or nothing if there is no good answer.
     pub fn get(&self, app: &str) -> Option<String> {
-        let mut stream = TcpStream::connect_timeout(&self.router, Duration::from_secs(2)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        let request =
-            format!("GET / HTTP/1.1\r\nHost: {app}.localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.starts_with("HTTP/1.1 200 ").then(|| body.to_owned())
+        get(self.router, &format!("GET / HTTP/1.1\r\nHost: {app}.localhost\r\n"))
     }
+
+    fn api_address(&self) -> String {
+        self.api_url.trim_start_matches("http://").replace("localhost", "127.0.0.1")
+    }
+
+    /// Returns what the Platform API answers to a `GET`, as the owner.
+    pub fn api(&self, path: &str) -> Result<String> {
+        let host = self.api_address();
+        let address = host.parse().map_err(|_| BenchError::failed("the API's URL is unclear"))?;
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\nAccept: application/vnd.heroku+json; version=3\r\n",
+            self.token
+        );
+        get(address, &head).ok_or_else(|| BenchError::Failed(format!("no good answer to {path}")))
+    }
+}
+
+fn get(address: SocketAddr, head: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let is_good = head.starts_with("HTTP/1.1 200 ") || head.starts_with("HTTP/1.1 206 ");
+    is_good.then(|| body.to_owned())
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
+            // It may have ended by itself; what it left running goes all the same.
             let mut kill = Command::new("kill");
-            kill.arg("-TERM").arg(child.id().to_string());
-            let asked = output("kill", &mut kill);
+            let _ = output("kill", kill.arg("-TERM").arg(child.id().to_string()));
             let since = Instant::now();
             while matches!(child.try_wait(), Ok(None)) && since.elapsed() < Duration::from_secs(20)
             {
@@ -214,9 +328,11 @@ impl Drop for Server {
             }
             let _ = child.kill();
             let _ = child.wait();
-            if let Err(error) = asked.and_then(|_| output("teardown", &mut self.role("teardown"))) {
-                eprintln!("bench: {error}");
-            }
+        }
+        if self.pid != 0
+            && let Err(error) = output("teardown", &mut self.role("teardown"))
+        {
+            eprintln!("bench: {error}");
         }
         let _ = std::fs::remove_dir_all(&self.run_directory);
     }
@@ -224,11 +340,20 @@ impl Drop for Server {
 
 /// Runs a command to its end and returns its standard output.
 pub fn output(what: &str, command: &mut Command) -> Result<String> {
+    run_to_end(what, command).map(|(out, _)| out)
+}
+
+/// Runs a command to its end and returns its standard output and error.
+pub fn all_output(what: &str, command: &mut Command) -> Result<String> {
+    run_to_end(what, command).map(|(out, err)| out + &err)
+}
+
+fn run_to_end(what: &str, command: &mut Command) -> Result<(String, String)> {
     let output = command.stdin(Stdio::null()).output().map_err(BenchError::io(what))?;
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() {
-        return Ok(said(&output.stdout));
-    }
     let (out, err) = (said(&output.stdout), said(&output.stderr));
+    if output.status.success() {
+        return Ok((out, err));
+    }
     Err(BenchError::Failed(format!("{what} ({}):\n{out}{err}", output.status)))
 }
