@@ -24,6 +24,7 @@ fn process() -> (Process, Attached) {
             process: "run".parse().unwrap(),
             index: 1,
             release: Some(1),
+            time_limit_ms: None,
             generation: 0,
         },
         image: Digest::from_sha256(&[0; 32]),
@@ -37,13 +38,24 @@ fn process() -> (Process, Attached) {
         port: None,
         output: Output::Attached { terminal: None },
     };
-    let instance =
-        ObservedInstance { spec, state: InstanceState::Running, started_at_ms: 0, address: None };
+    let instance = ObservedInstance {
+        spec,
+        state: InstanceState::Running,
+        started_at_ms: 0,
+        address: None,
+        private_address: None,
+    };
     (Process { output, input }, Attached { instance, output: outputs, input: inputs })
 }
 
 fn exited(code: i32) -> AttachedOutput {
-    AttachedOutput::Exited(ExitStatus { code, out_of_memory: false, reason: None, at_ms: 0 })
+    AttachedOutput::Exited(ExitStatus {
+        code,
+        out_of_memory: false,
+        out_of_processes: false,
+        reason: None,
+        at_ms: 0,
+    })
 }
 
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {

@@ -98,6 +98,10 @@ impl Client {
         self.send(Method::PATCH, path, body)
     }
 
+    pub fn put<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        self.send(Method::PUT, path, body)
+    }
+
     /// Sends a change without a body; the answer's body is not looked at.
     pub fn command(&self, method: Method, path: &str) -> Result<()> {
         self.request(method, path, None, None).map(|_| ())

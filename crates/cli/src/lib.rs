@@ -10,6 +10,7 @@ mod attach;
 mod client;
 mod commands;
 mod context;
+mod copy;
 mod environment;
 pub mod error;
 mod folder;

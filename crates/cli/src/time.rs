@@ -12,6 +12,16 @@ pub fn with_age(time: &str, now: Timestamp) -> String {
     }
 }
 
+/// A time to come, `2026-01-02T03:04:00Z`, as `2026/01/02 03:04 +0000 (in 3m)`.
+pub fn with_wait(time: &str, now: Timestamp) -> String {
+    match time.parse::<Timestamp>() {
+        Ok(parsed) => {
+            format!("{} (in {})", parsed.strftime("%Y/%m/%d %H:%M +0000"), age(now, parsed))
+        }
+        Err(_) => time.to_owned(),
+    }
+}
+
 /// The time since `then` in its largest unit: `5s`, `3m`, `7h`, `12d`.
 fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = (now.as_second() - then.as_second()).max(0);
@@ -41,5 +51,7 @@ mod tests {
         for (time, expected) in cases {
             assert_eq!(with_age(time, now), expected);
         }
+        let soon = with_wait("2026-01-02T03:10:00Z", now);
+        assert_eq!(soon, "2026/01/02 03:10 +0000 (in 5m)");
     }
 }

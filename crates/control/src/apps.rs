@@ -3,7 +3,7 @@
 use crate::access::random_secret;
 use crate::observe::LogFilter;
 use crate::platform::now_ms;
-use crate::records::{App, Build, Domain, NewRelease, User};
+use crate::records::{App, Build, Deploys, Domain, NewRelease, User};
 use crate::run::Message;
 use crate::{Platform, PlatformError, Result};
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use windlass_core::ids::{AppId, BuildId, DomainId};
 use windlass_core::limits;
 use windlass_core::names::{AppName, Hostname};
+use windlass_core::release::ReleaseManifest;
 
 const ADJECTIVES: &[&str] = &[
     "able", "brisk", "calm", "deft", "eager", "fair", "gentle", "hardy", "keen", "lively", "merry",
@@ -45,6 +46,7 @@ impl Platform {
             maintenance: false,
             restart_generation: 0,
             current_release: 0,
+            deploys: Deploys::default(),
             created_at: now,
             updated_at: now,
             released_at: None,
@@ -59,10 +61,12 @@ impl Platform {
             image: None,
             config_vars: BTreeMap::new(),
             processes: BTreeMap::new(),
+            manifest: ReleaseManifest::default(),
             commit: None,
         };
         let release = self.store().insert_release(&first, now)?;
         self.store().commit_release(&release, &BTreeMap::new(), now)?;
+        self.sync_links_or_later().await;
         self.start_task_of_new_app(&app)?;
         self.logs().append(app.id, "app[api]", &format!("Initial release by user {}", user.email));
         self.refresh(&app).await?;
@@ -107,15 +111,21 @@ impl Platform {
         self.store().app(app.id)?.ok_or(PlatformError::NotFound { resource: "app" })
     }
 
-    /// Stops and removes everything of an app. Its name is free again afterwards.
-    pub async fn destroy_app(&self, user: &User, app: &App) -> Result<()> {
+    /// Stops and removes everything of an app. Its name is free again afterwards. Its volumes stay,
+    /// without an app, unless they are to go too.
+    pub async fn destroy_app(&self, user: &User, app: &App, with_volumes: bool) -> Result<()> {
         tracing::info!(app = %app.name, user = user.email, "destroying an app");
         self.receiver().cancel_builds(app.id);
         self.builds_under_way().cancel_all_of(app.id);
+        self.end_cron_of(app).await?;
         self.stop_one_offs(app.id).await;
         self.ask(app.id, Message::Destroy).await?;
         self.app_tasks().forget(app.id);
+        if with_volumes {
+            self.destroy_volumes(app).await?;
+        }
         self.store().delete_app(app.id)?;
+        self.sync_links_or_later().await;
         self.remove_files(app.id);
         Ok(())
     }
@@ -127,6 +137,7 @@ impl Platform {
             data.join("caches").join(app.to_string()),
             data.join("builds").join(app.to_string()),
             data.join("logs").join(app.to_string()),
+            crate::run::cron_output_directory(data, app),
         ];
         for directory in directories {
             if let Err(error) = std::fs::remove_dir_all(&directory)

@@ -6,15 +6,18 @@
 
 pub mod access;
 mod apps;
+pub mod backup;
 pub mod build;
 mod error;
 pub mod observe;
 mod platform;
 pub mod receive;
+pub mod registry;
 pub mod release;
 pub mod route;
 pub mod run;
 mod settings;
+pub mod volumes;
 
 pub use error::{PlatformError, Result};
 pub use platform::Platform;

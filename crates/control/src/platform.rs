@@ -3,18 +3,24 @@
 use crate::build::Builds;
 use crate::observe::{LogSessions, LogStore};
 use crate::receive::Receiver;
-use crate::route::Routes;
-use crate::run::Apps;
+use crate::route::{LinkSync, Routes};
+use crate::run::{Apps, LOOK_EVERY, Watch};
 use crate::settings::Settings;
 use crate::{PlatformError, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use windlass_core::driver::Driver;
 use windlass_core::route::RouterPort;
 use windlass_oci::ImageStore;
 use windlass_store::Store;
+
+/// Housekeeping comes round every five seconds.
+const ROUND: Duration = Duration::from_secs(5);
+/// How often cron jobs are looked at.
+const CRON_ROUND: Duration = Duration::from_secs(1);
+const ROUNDS_A_DAY: u64 = 24 * 60 * 60 / ROUND.as_secs();
 
 /// The control plane of one server. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +34,7 @@ pub(crate) struct Parts {
     logs: LogStore,
     log_sessions: LogSessions,
     routes: Routes,
+    link_sync: LinkSync,
     apps: Apps,
     receiver: Receiver,
     builds: Builds,
@@ -67,14 +74,20 @@ impl Platform {
             logs,
             log_sessions: LogSessions::default(),
             routes: Routes::new(router),
+            link_sync: LinkSync::default(),
             apps: Apps::default(),
             builds: Builds::new(concurrent_builds),
         }));
         platform.clean_up_after_last_run().await?;
         platform.receiver().uploads().clear();
+        crate::receive::clear_fetches(platform.settings());
+        platform.remove_left_logins();
+        platform.sync_links_or_later().await;
         platform.take_over_instances().await?;
+        platform.drop_unknown_snapshots().await;
         platform.serve_hooks()?;
         platform.spawn_housekeeping();
+        platform.spawn_watch();
         Ok(platform)
     }
 
@@ -89,16 +102,31 @@ impl Platform {
         Ok(())
     }
 
+    /// Starts cron jobs when they are due, from now on.
+    pub fn spawn_cron(&self) {
+        let weak = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(CRON_ROUND);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                let Some(parts) = weak.upgrade() else { return };
+                Self(parts).cron_round(now_ms()).await;
+            }
+        });
+    }
+
     fn spawn_housekeeping(&self) {
         let weak = Arc::downgrade(&self.0);
         tokio::spawn(async move {
-            let mut interval = tokio::time::interval(std::time::Duration::from_secs(5));
+            let mut interval = tokio::time::interval(ROUND);
             let mut round = 0u64;
             loop {
                 interval.tick().await;
                 let Some(parts) = weak.upgrade() else { return };
                 let platform = Self(parts);
                 platform.receiver().uploads().collect();
+                platform.sync_links_if_pending().await;
                 let logs = platform.logs().clone();
                 let rotated = tokio::task::spawn_blocking(move || logs.rotate()).await;
                 if let Ok(Err(error)) = rotated {
@@ -107,17 +135,42 @@ impl Platform {
                 if round.is_multiple_of(120) {
                     platform.collect_images().await;
                 }
+                if round.is_multiple_of(ROUNDS_A_DAY) {
+                    // Beside the rest: it may take minutes.
+                    tokio::spawn(async move { platform.collect_build_caches().await });
+                }
                 round += 1;
             }
         });
     }
 
-    /// Removes images that no kept release needs.
+    /// Watches what instances take of the machine, beside all else.
+    fn spawn_watch(&self) {
+        let weak = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            let mut watch = Watch::default();
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let Some(parts) = weak.upgrade() else { return };
+                Self(parts).watch_instances(&mut watch).await;
+            }
+        });
+    }
+
+    /// Removes images that neither a kept release nor anything that runs needs.
     async fn collect_images(&self) {
+        let running: Vec<_> = match self.driver().observe().await {
+            Ok(running) => running.into_iter().map(|instance| instance.spec.image).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "images are not collected: what runs is not known");
+                return;
+            }
+        };
         let (store, images, kept) =
             (self.store().clone(), self.images().clone(), self.settings().releases_kept);
         let collected = tokio::task::spawn_blocking(move || -> Result<usize> {
-            let in_use = store.images_in_use(kept)?;
+            let mut in_use = store.images_in_use(kept)?;
+            in_use.extend(running);
             Ok(images.collect(&in_use)?)
         });
         match collected.await {
@@ -157,6 +210,10 @@ impl Platform {
         &self.0.routes
     }
 
+    pub(crate) fn link_sync(&self) -> &LinkSync {
+        &self.0.link_sync
+    }
+
     pub(crate) fn app_tasks(&self) -> &Apps {
         &self.0.apps
     }
@@ -172,7 +229,7 @@ impl Platform {
 
 fn prepare_directories(settings: &Settings) -> Result<()> {
     let data = &settings.data_directory;
-    for name in ["repositories", "builds", "logs", "sources"] {
+    for name in ["repositories", "builds", "cron", "logs", "sources"] {
         make_directory(&data.join(name))?;
         close_to_others(&data.join(name))?;
     }

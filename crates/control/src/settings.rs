@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
+use windlass_core::process_limits::ServerLimits;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -21,15 +22,20 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Between SIGTERM and SIGKILL (Heroku: 30 s).
     pub stop_grace: Duration,
+    /// How long a one-off process may run at most (Heroku: 24 h); zero is no limit.
+    pub run_timeout: Duration,
     /// How long the release command and the scripts of app.json may take, each (Heroku: 1 h).
     pub release_timeout: Duration,
     pub build: BuildSettings,
     pub instance: InstanceSettings,
+    /// Space of the data's file system that is kept free of what apps write and of builds.
+    pub disk_reserve_bytes: u64,
     /// How many releases of an app keep their image.
     pub releases_kept: u32,
 }
 
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct BuildSettings {
     /// How many builds may run side by side.
     pub concurrent: usize,
@@ -40,8 +46,14 @@ pub struct BuildSettings {
     pub processes: u32,
     /// Source, build directory, cache and temporary files together.
     pub disk_bytes: u64,
+    /// What a build may add to the stack: the app with its dependencies (Heroku: 500 MB, compressed).
+    pub image_bytes: u64,
     /// Environment of every build container, for example where versions come from.
     pub environment: std::collections::BTreeMap<String, String>,
+    /// A build cache that was not used for so long is removed; so are layers of Dockerfile builds.
+    pub cache_max_age: Duration,
+    /// How much the build caches may take together, and the layers of Dockerfile builds as well.
+    pub cache_max_bytes: u64,
 }
 
 /// Limits of one instance of an app.
@@ -50,4 +62,17 @@ pub struct InstanceSettings {
     pub memory_bytes: u64,
     pub cpu_millis: u32,
     pub processes: u32,
+    /// What it may write outside of its volumes.
+    pub disk_bytes: u64,
+}
+
+impl InstanceSettings {
+    pub(crate) fn limits(&self) -> ServerLimits {
+        ServerLimits {
+            memory_bytes: self.memory_bytes,
+            cpu_millis: self.cpu_millis,
+            processes: self.processes,
+            disk_bytes: self.disk_bytes,
+        }
+    }
 }

@@ -3,11 +3,16 @@
 //!
 //! Nothing here assumes one machine, except that builds mount host directories.
 
+use crate::admission::Machine;
+use crate::disk_guard::DiskSpace;
 use crate::host_job::HostJobs;
 use crate::ids::InstanceId;
 use crate::instance::{ExitStatus, InstanceSpec, ObservedInstance, TerminalSize};
+use crate::links::Links;
+use crate::volume::Volumes;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
@@ -23,6 +28,12 @@ pub trait Driver: Send + Sync + 'static {
     /// kills the instance.
     async fn start_attached(&self, spec: InstanceSpec) -> Result<Attached, DriverError>;
 
+    /// Starts a command beside the processes of an instance that runs: same file system, network,
+    /// user, limits and environment. Dropping what is returned kills it.
+    async fn exec(&self, id: &InstanceId, _command: ExecCommand) -> Result<Attached, DriverError> {
+        Err(DriverError::Other(format!("nothing can be run inside {id} here")))
+    }
+
     /// Sends SIGTERM to every process of the instance, waits at most `grace`, then kills all that
     /// is left. Returns how its first process ended. An instance that has ended already is no error.
     async fn stop(&self, id: &InstanceId, grace: Duration) -> Result<Stopped, DriverError>;
@@ -36,6 +47,37 @@ pub trait Driver: Send + Sync + 'static {
     /// Returns the directory of this machine that holds what the instance has written outside of
     /// its mounts, for counting it; `None` where there is no such place.
     fn writable_directory(&self, _id: &InstanceId) -> Option<PathBuf> {
+        None
+    }
+
+    /// Returns the memory that an instance uses, in bytes, without what the kernel would give back
+    /// at once; `None` where it cannot be told.
+    fn memory_used(&self, _id: &InstanceId) -> Option<u64> {
+        None
+    }
+
+    /// Returns what the machine has for instances; `None` where something else decides what fits.
+    fn machine(&self) -> Option<Machine> {
+        None
+    }
+
+    /// Returns the space of the file system that instances write to; `None` where it is not shared.
+    fn disk_space(&self) -> Option<DiskSpace> {
+        None
+    }
+
+    /// Says whose instances reach each other, in place of what was said before; in force when it
+    /// returns, for instances that run and for all to come, and kept while the control plane is
+    /// away. Before the first call nobody reaches anybody.
+    async fn set_links(&self, links: &Links) -> Result<(), DriverError>;
+
+    /// Whether an instance that runs has reached its limit of processes since its start.
+    fn is_out_of_processes(&self, _id: &InstanceId) -> bool {
+        false
+    }
+
+    /// Returns what looks after volumes; `None` where there are none.
+    fn volumes(&self) -> Option<&dyn Volumes> {
         None
     }
 
@@ -61,11 +103,23 @@ pub struct Stopped {
     pub killed: bool,
 }
 
+/// A command to run inside an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecCommand {
+    /// The program and its arguments; no shell is added.
+    pub command: Vec<String>,
+    /// Beside that of the instance.
+    pub environment: BTreeMap<String, String>,
+    /// A terminal of this size; `None` for pipes.
+    pub terminal: Option<TerminalSize>,
+}
+
 /// The two ends of an attached instance.
 pub struct Attached {
     pub instance: ObservedInstance,
     /// Ends after [`AttachedOutput::Exited`].
     pub output: mpsc::Receiver<AttachedOutput>,
+    /// Dropping it is [`AttachedInput::StdinClosed`].
     pub input: mpsc::Sender<AttachedInput>,
 }
 
@@ -97,6 +151,11 @@ pub enum DriverError {
     Start { id: InstanceId, reason: String },
     #[error("the command was not found in the image: {0}")]
     CommandNotFound(String),
+    #[error("there is not enough room: {0}")]
+    NoRoom(String),
+    /// What is asked for needs the instances that use something to be stopped first.
+    #[error("{0}")]
+    InUse(String),
     #[error("{0}")]
     Other(String),
 }

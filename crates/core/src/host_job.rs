@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 pub trait HostJobs: Send + Sync {
     /// Starts a program in a control group of its own and in new process, mount, IPC and host name
     /// namespaces. What is returned gives its output and then how it ended; dropping it kills the
-    /// program and all that it started. Its time is the caller's to limit.
+    /// program and all that it started. Its time is the caller's to limit; one that reaches its
+    /// limit of processes is killed.
     async fn run(&self, job: HostJob) -> Result<mpsc::Receiver<HostJobOutput>, DriverError>;
 }
 

@@ -56,6 +56,16 @@ uuid_id! {
     KeyId,
     /// Identifies a domain of an app.
     DomainId,
+    /// Identifies a link between two apps.
+    NetworkLinkId,
+    /// Identifies a volume; stays the same when another app takes it over.
+    VolumeId,
+    /// Identifies a snapshot of a volume.
+    SnapshotId,
+    /// Identifies a cron job.
+    CronJobId,
+    /// Identifies a run of a cron job; people use its number within the app.
+    CronRunId,
 }
 
 /// Identifies one launch of one process, for example `web-1-5f0c2a91`. Never used twice,

@@ -2,9 +2,10 @@
 
 use crate::ids::{AppId, Digest, InstanceId};
 use crate::names::{AppName, ProcessType};
+use crate::volume::VolumeSource;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Everything a driver needs to start an instance. The driver keeps it for as long as it
@@ -44,6 +45,9 @@ pub struct InstanceLabels {
     pub index: u32,
     /// The release's version number; `None` for builds.
     pub release: Option<u32>,
+    /// The control plane stops it so long after its start, in milliseconds; for one-offs.
+    #[serde(default)]
+    pub time_limit_ms: Option<u64>,
     /// Restart generation: `ps:restart` raises the formation's and replaces older instances.
     pub generation: u64,
 }
@@ -67,10 +71,25 @@ pub enum InstanceKind {
     Build,
 }
 
-/// A directory or file of the host that appears in the container.
+/// What is mounted.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub enum MountSource {
+    /// A directory or file of the host.
+    Host(PathBuf),
+    Volume(VolumeSource),
+}
+
+impl From<PathBuf> for MountSource {
+    fn from(path: PathBuf) -> Self {
+        Self::Host(path)
+    }
+}
+
+/// Something that appears in the container.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Mount {
-    pub source: PathBuf,
+    pub source: MountSource,
     pub target: String,
     pub writable: bool,
     /// Whether owners on disk are container owners (0 on disk is 0 inside). True for everything
@@ -115,6 +134,9 @@ pub struct ObservedInstance {
     pub started_at_ms: u64,
     /// Where its port can be reached from the router, when the spec names a port.
     pub address: Option<SocketAddr>,
+    /// Where other instances reach it on the private network; `None` when it is on none.
+    #[serde(default)]
+    pub private_address: Option<IpAddr>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -131,6 +153,9 @@ pub struct ExitStatus {
     pub code: i32,
     /// Whether the kernel killed a process of it for memory.
     pub out_of_memory: bool,
+    /// Whether a process of it could not start another for its limit of processes.
+    #[serde(default)]
+    pub out_of_processes: bool,
     /// Set when the driver ended or lost it ("its shim was killed"), in words.
     pub reason: Option<String>,
     /// Milliseconds since the Unix epoch.

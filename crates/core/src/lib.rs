@@ -5,15 +5,24 @@
 //! ports through which the control plane acts on the world are [`driver::Driver`]
 //! (run instances) and the route tables of [`route`].
 
+pub mod admission;
 pub mod app_json;
+pub mod checks;
+pub mod cron;
+pub mod deploy_settings;
+pub mod disk_guard;
 pub mod driver;
+mod exit;
 pub mod host_job;
 pub mod ids;
 pub mod instance;
 pub mod limits;
+pub mod links;
 pub mod log_line;
 pub mod names;
 pub mod plan;
+pub mod process_limits;
 pub mod procfile;
 pub mod release;
 pub mod route;
+pub mod volume;

@@ -42,3 +42,18 @@ pub fn restart_delay(crashes: u32) -> Duration {
         n => Duration::from_secs((5u64 << (n - 2).min(10)).min(300)),
     }
 }
+
+/// Cron jobs of one app, those of app.json included.
+pub const CRON_JOBS_PER_APP: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_crash_is_mended_at_once_and_later_ones_ever_later() {
+        let seconds: Vec<u64> = (1..=9).map(|crash| restart_delay(crash).as_secs()).collect();
+        assert_eq!(seconds, [0, 5, 10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(restart_delay(u32::MAX).as_secs(), 300);
+    }
+}

@@ -19,6 +19,14 @@ pub enum InvalidName {
     ConfigVar(String),
     #[error("{0:?} is not a valid hostname.")]
     Hostname(String),
+    #[error(
+        "{0:?} is not a volume name: use lowercase letters, digits and dashes, starting with a letter (at most 30)"
+    )]
+    Volume(String),
+    #[error(
+        "{0:?} is not a cron job's name: use lowercase letters, digits and dashes (at most 40)"
+    )]
+    Cron(String),
 }
 
 macro_rules! name_type {
@@ -86,6 +94,24 @@ name_type!(
         (1..=128).contains(&s.len())
             && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !s.as_bytes()[0].is_ascii_digit()
+    }
+);
+
+name_type!(
+    /// The name of a volume within its app: `^[a-z][a-z0-9-]*$`, at most 30 characters.
+    VolumeName, Volume, |s| {
+        (1..=30).contains(&s.len())
+            && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && s.as_bytes()[0].is_ascii_lowercase()
+    }
+);
+
+name_type!(
+    /// The name of a cron job within its app: `^[a-z0-9][a-z0-9-]*$`, at most 40 characters.
+    CronName, Cron, |s| {
+        (1..=40).contains(&s.len())
+            && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !s.starts_with('-')
     }
 );
 

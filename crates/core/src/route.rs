@@ -1,9 +1,10 @@
 //! Route tables: what the control plane tells the router.
 
 use crate::ids::{AppId, InstanceId};
-use crate::names::AppName;
+use crate::names::{AppName, ProcessType};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// All that the router knows of one app. Replaced as a whole.
@@ -15,8 +16,31 @@ pub struct AppRoute {
     pub hosts: Vec<String>,
     pub availability: Availability,
     pub targets: Vec<Target>,
+    /// A new release that takes a share of the requests.
+    #[serde(default)]
+    pub canary: Option<Canary>,
     /// The app's log file for Heroku's router lines; `None` switches them off.
     pub log_file: Option<PathBuf>,
+    /// What the app's names on the private network answer.
+    #[serde(default)]
+    pub private: PrivateNames,
+}
+
+/// What an app's names below `.internal` answer, and to whom.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct PrivateNames {
+    /// Every instance in service, of all process types.
+    pub instances: Vec<NamedInstance>,
+    /// The other apps that may ask.
+    pub linked: BTreeSet<AppId>,
+}
+
+/// One instance that has a name.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct NamedInstance {
+    pub process: ProcessType,
+    pub index: u32,
+    pub address: IpAddr,
 }
 
 /// What to answer when there is no target to send a request to.
@@ -35,6 +59,14 @@ pub enum Availability {
     Maintenance,
     /// There are targets.
     Serving,
+}
+
+/// Targets that take a share of an app's requests beside its others.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Canary {
+    /// Of a hundred requests, from 1 to 99. Without other targets they get all.
+    pub percent: u8,
+    pub targets: Vec<Target>,
 }
 
 /// One instance that takes requests.
@@ -61,6 +93,14 @@ pub enum RouterCommand {
     Drain { instance: InstanceId, timeout_ms: u64 },
     /// Answered by `Status`.
     Status,
+    /// Passes the listening sockets to the router that listens at `to`. Answered by `Applied`; no
+    /// other command is taken until that router serves or has given up.
+    HandOver { to: PathBuf },
+    /// From the next router: it serves, this one accepts nothing more and ends with what it has
+    /// in flight. Answered by `Applied`.
+    TakenOver,
+    /// From the next router: end as after SIGTERM. Answered by `Applied`.
+    Stop,
 }
 
 /// A command with the number that its answer repeats: commands run side by side.
@@ -109,6 +149,9 @@ pub struct RouterUnavailable(pub String);
 pub struct RouterStatus {
     pub pid: u32,
     pub http: SocketAddr,
+    /// Where the name server of instances listens, if there is one.
+    #[serde(default)]
+    pub dns: Option<SocketAddr>,
     pub apps: usize,
     pub requests: u64,
     pub in_flight: u64,

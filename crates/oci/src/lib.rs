@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod backup;
 mod collect;
 mod export;
 mod files;

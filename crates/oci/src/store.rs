@@ -245,7 +245,7 @@ impl ImageStore {
     }
 
     // Always written anew: after a power cut an old blob may be there and empty.
-    fn put_blob(&self, bytes: &[u8]) -> Result<Digest, OciError> {
+    pub(crate) fn put_blob(&self, bytes: &[u8]) -> Result<Digest, OciError> {
         let digest = digest_of(bytes);
         write_atomically(&self.blobs().join(digest.hex()), bytes, Durability::Lazy)?;
         Ok(digest)

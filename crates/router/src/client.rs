@@ -1,13 +1,14 @@
 //! The control plane's end of the control socket.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use windlass_core::route::{RouterCommand, RouterReply, RouterRequest, RouterResponse};
 
@@ -30,7 +31,8 @@ pub struct RouterClient {
 }
 
 struct Shared {
-    writing: tokio::sync::Mutex<OwnedWriteHalf>,
+    /// Whole lines, written in this order by a task.
+    outgoing: mpsc::UnboundedSender<Vec<u8>>,
     waiting: Arc<Waiting>,
     closed: watch::Receiver<bool>,
     reader: AbortHandle,
@@ -58,13 +60,19 @@ impl RouterClient {
         let stream = UnixStream::connect(path).await;
         let stream =
             stream.map_err(|source| ClientError::Connect { socket: path.to_owned(), source })?;
+        Ok(Self::over(stream))
+    }
+
+    /// Returns a client for a connection that is there already.
+    pub(crate) fn over(stream: UnixStream) -> Self {
         let (reading, writing) = stream.into_split();
         let waiting = Arc::new(Waiting::default());
         let (closing, closed) = watch::channel(false);
         let reader =
             tokio::spawn(read_answers(reading, Arc::clone(&waiting), closing)).abort_handle();
-        let writing = tokio::sync::Mutex::new(writing);
-        Ok(Self { shared: Arc::new(Shared { writing, waiting, closed, reader }) })
+        let (outgoing, lines) = mpsc::unbounded_channel();
+        tokio::spawn(write_lines(writing, lines, Arc::clone(&waiting)));
+        Self { shared: Arc::new(Shared { outgoing, waiting, closed, reader }) }
     }
 
     /// Sends a command and returns its answer. Commands take effect in the order of these calls
@@ -73,19 +81,29 @@ impl RouterClient {
     /// # Errors
     /// When the connection is lost before the answer.
     pub async fn send(&self, command: RouterCommand) -> Result<RouterReply, ClientError> {
-        let (id, answer) = self.shared.waiting.register()?;
-        // Forgets the answer when this future is dropped while it waits.
-        let _registered = Registered { waiting: &self.shared.waiting, id };
-        let mut line = serde_json::to_vec(&RouterRequest { id, command })?;
-        line.push(b'\n');
-        let writing = Arc::clone(&self.shared);
-        // A task of its own, so that a dropped caller cannot leave half a line behind.
-        let written =
-            tokio::spawn(async move { writing.writing.lock().await.write_all(&line).await }).await;
-        if !matches!(written, Ok(Ok(()))) {
-            return Err(ClientError::Disconnected);
+        self.begin(command).await
+    }
+
+    /// The same, but the command is on its way when this returns.
+    pub(crate) fn begin(
+        &self,
+        command: RouterCommand,
+    ) -> impl Future<Output = Result<RouterReply, ClientError>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        let begun = shared.waiting.register().and_then(|(id, answer)| {
+            // Forgets the answer when this future is dropped while it waits.
+            let registered = Registered { waiting: Arc::clone(&shared.waiting), id };
+            let mut line = serde_json::to_vec(&RouterRequest { id, command })?;
+            line.push(b'\n');
+            shared.outgoing.send(line).map_err(|_| ClientError::Disconnected)?;
+            Ok((registered, answer))
+        });
+        async move {
+            let (_registered, answer) = begun?;
+            let answer = answer.await.map_err(|_| ClientError::Disconnected);
+            drop(shared);
+            answer
         }
-        answer.await.map_err(|_| ClientError::Disconnected)
     }
 
     /// Returns whether the connection is lost; connect again then.
@@ -140,15 +158,29 @@ impl Waiting {
     }
 }
 
-struct Registered<'a> {
-    waiting: &'a Waiting,
+struct Registered {
+    waiting: Arc<Waiting>,
     id: u64,
 }
 
-impl Drop for Registered<'_> {
+impl Drop for Registered {
     fn drop(&mut self) {
         self.waiting.state().answers.remove(&self.id);
     }
+}
+
+/// A task of its own, so that a dropped caller cannot leave half a line behind.
+async fn write_lines(
+    mut writing: OwnedWriteHalf,
+    mut lines: mpsc::UnboundedReceiver<Vec<u8>>,
+    waiting: Arc<Waiting>,
+) {
+    while let Some(line) = lines.recv().await {
+        if writing.write_all(&line).await.is_err() {
+            break;
+        }
+    }
+    waiting.close();
 }
 
 async fn read_answers(reading: OwnedReadHalf, waiting: Arc<Waiting>, closing: watch::Sender<bool>) {

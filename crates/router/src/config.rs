@@ -2,8 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
+use windlass_core::route::AppRoute;
 
 /// Where a router listens and keeps its state.
 #[derive(Clone, Debug)]
@@ -16,13 +20,41 @@ pub struct RouterConfig {
     /// The last applied route table, as JSON; read at the start, replaced at each change.
     pub table_file: PathBuf,
     pub limits: Limits,
+    /// Where the name server of instances listens, as [`RouterStatus`] says it. The router only
+    /// passes it on.
+    ///
+    /// [`RouterStatus`]: windlass_core::route::RouterStatus
+    pub dns: Option<SocketAddr>,
+    /// Gets the routes in force, and again after each change.
+    pub routes: watch::Sender<Routes>,
+    /// Says which start of the machine this is: a table saved in an earlier one has addresses that
+    /// may be those of others by now. On Linux `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// Sockets of others in this process, passed on to the next router.
+    pub others: Arc<[OwnedFd]>,
+    /// Becomes true when the next router serves: `others` are its own then.
+    pub handed_over: watch::Sender<bool>,
 }
+
+/// The routes of all apps at one moment.
+pub type Routes = Arc<[Arc<AppRoute>]>;
 
 impl RouterConfig {
     /// Returns a configuration with Heroku's limits.
     #[must_use]
     pub fn new(http: SocketAddr, control_socket: PathBuf, table_file: PathBuf) -> Self {
-        Self { http, control_socket, table_file, limits: Limits::default() }
+        let (limits, routes) = (Limits::default(), watch::Sender::default());
+        Self {
+            http,
+            control_socket,
+            table_file,
+            limits,
+            dns: None,
+            routes,
+            boot_id: String::new(),
+            others: Arc::new([]),
+            handed_over: watch::Sender::default(),
+        }
     }
 }
 
@@ -43,6 +75,8 @@ pub struct Limits {
     pub target_idle: Duration,
     /// How long requests in flight may go on after the order to stop.
     pub shutdown: Duration,
+    /// How long they may go on after the next router has taken over.
+    pub after_hand_over: Duration,
     /// How long to try again when the address is in use at the start.
     pub bind_retry: Duration,
     /// Unused connections kept for each target.
@@ -71,6 +105,7 @@ impl Default for Limits {
             client_idle: Duration::from_secs(60),
             target_idle: Duration::from_secs(30),
             shutdown: Duration::from_secs(30),
+            after_hand_over: Duration::from_secs(60 * 60),
             bind_retry: Duration::from_secs(3),
             idle_connections_per_target: 128,
             held_requests_per_app: 1_000,
@@ -92,6 +127,8 @@ pub enum RouterError {
     AlreadyRunning { socket: PathBuf },
     #[error("cannot make the control socket {}: {source}", socket.display())]
     ControlSocket { socket: PathBuf, source: io::Error },
+    #[error("the router on {} did not hand over: {source}", socket.display())]
+    HandOver { socket: PathBuf, source: io::Error },
     #[error("cannot start the thread that writes access logs: {0}")]
     LogThread(io::Error),
 }

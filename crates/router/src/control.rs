@@ -1,7 +1,8 @@
 //! The control socket: commands in, one JSON object a line, answers out.
 
 use crate::config::RouterError;
-use crate::run::Router;
+use crate::hand_over;
+use crate::run::{Phase, Router};
 use crate::table::Change;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -12,47 +13,69 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use windlass_core::ids::InstanceId;
 use windlass_core::route::{
     RouterCommand, RouterReply, RouterRequest, RouterResponse, RouterStatus,
 };
 
-/// The listening control socket; its file is removed when it is dropped.
+/// Takes the lock that keeps a second router from a control socket; it is held as long as the file
+/// is open here or at a router that it was handed over to.
+pub(crate) fn lock(path: &Path) -> Result<File, RouterError> {
+    let failed = |source| RouterError::ControlSocket { socket: path.to_owned(), source };
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock_path);
+    let lock = lock.map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(RouterError::AlreadyRunning { socket: path.to_owned() })
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// The listening control socket; its file is removed when it is dropped, unless the next router
+/// has put its own there.
 pub(crate) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
-    /// Locked as long as this router lives, however it ends.
-    _lock: File,
+    handed_over: watch::Receiver<bool>,
 }
 
 impl ControlSocket {
-    /// Makes the socket with mode 0600 in place of one left behind by a dead router.
-    pub fn bind(path: &Path) -> Result<Self, RouterError> {
+    /// Makes the socket with mode 0600 in place of one that is there. The lock must be held.
+    pub fn bind(path: &Path, handed_over: watch::Receiver<bool>) -> Result<Self, RouterError> {
         let failed = |source| RouterError::ControlSocket { socket: path.to_owned(), source };
-        let mut lock_path = path.as_os_str().to_owned();
-        lock_path.push(".lock");
-        let lock =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock_path);
-        let lock = lock.map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(RouterError::AlreadyRunning { socket: path.to_owned() });
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
         let listener = bind_private(path).map_err(failed)?;
-        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+        Ok(Self { listener, path: path.to_owned(), handed_over })
     }
 
-    /// Answers commands for ever.
-    pub async fn serve(self, router: Arc<Router>) {
+    /// Answers commands until the next router does.
+    pub async fn serve(mut self, router: Arc<Router>) {
         let mut connections = JoinSet::new();
+        let mut handed_over = self.handed_over.clone();
+        let next_serves = async move {
+            let _ = handed_over.wait_for(|handed_over| *handed_over).await;
+        };
+        let mut next_serves = std::pin::pin!(next_serves);
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => drop(connections.spawn(converse(stream, Arc::clone(&router)))),
+            let accepted = tokio::select! {
+                biased;
+                () = next_serves.as_mut() => return,
+                () = router.control_lost.notified() => {
+                    self.bind_again();
+                    continue;
+                }
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, Arc::clone(&router), Speaker::Server));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a control connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -61,18 +84,29 @@ impl ControlSocket {
             while connections.try_join_next().is_some() {}
         }
     }
+
+    fn bind_again(&mut self) {
+        match bind_private(&self.path) {
+            Ok(listener) => self.listener = listener,
+            Err(error) => tracing::error!(%error, "the control socket cannot be made again"),
+        }
+    }
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if !*self.handed_over.borrow() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
 /// Binds under another name first, so that the socket is never there with other permissions
 /// and replaces a stale one in one step.
-fn bind_private(path: &Path) -> io::Result<UnixListener> {
-    let temporary = path.with_extension("new");
+pub(crate) fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.new", std::process::id()));
+    let temporary = PathBuf::from(temporary);
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -83,8 +117,16 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Who is at the other end of a control connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    Server,
+    /// The router that was handed the sockets.
+    Next,
+}
+
 /// Takes the commands of one connection in order; answers come when they are ready.
-async fn converse(stream: UnixStream, router: Arc<Router>) {
+pub(crate) async fn converse(stream: UnixStream, router: Arc<Router>, speaker: Speaker) {
     let (reading, mut writing) = stream.into_split();
     let (answers, mut outgoing) = mpsc::unbounded_channel::<RouterResponse>();
     let writer = async move {
@@ -112,7 +154,21 @@ async fn converse(stream: UnixStream, router: Arc<Router>) {
                     continue;
                 }
             };
-            let answer = execute(&router, request.command);
+            if let RouterCommand::HandOver { to } = &request.command {
+                let reply = match hand_over::offer(&router, to).await {
+                    Ok(()) => RouterReply::Applied,
+                    Err(error) => RouterReply::Failed { message: error.to_string() },
+                };
+                let _ = answers.send(RouterResponse { id: request.id, reply });
+                continue;
+            }
+            let begin = || execute(&router, request.command, speaker);
+            let answer = match speaker {
+                Speaker::Next => Some(begin()),
+                Speaker::Server => router.gate.pass(begin),
+            };
+            // The next router has the sockets: the command is sent again to whoever serves then.
+            let Some(answer) = answer else { return };
             let answers = answers.clone();
             pending.spawn(async move {
                 // Nobody waits for the answer when this fails.
@@ -138,14 +194,18 @@ enum Rest {
     Save(u64),
     Drain(InstanceId, Duration),
     Status,
+    Nothing,
+    Refuse,
 }
 
 /// Carries the command out in memory, in the order of calls, and returns the rest of its work.
 fn execute(
     router: &Arc<Router>,
     command: RouterCommand,
-) -> impl Future<Output = RouterReply> + Send + 'static {
+    speaker: Speaker,
+) -> impl Future<Output = RouterReply> + Send + use<> {
     let router = Arc::clone(router);
+    let before = pass_on(&router, &command);
     let table = &router.table;
     let rest = match command {
         RouterCommand::Sync { routes } => Rest::Save(table.apply(Change::Sync(routes))),
@@ -155,13 +215,68 @@ fn execute(
             Rest::Drain(instance, Duration::from_millis(timeout_ms))
         }
         RouterCommand::Status => Rest::Status,
+        RouterCommand::TakenOver if speaker == Speaker::Next => {
+            router.handles.close();
+            router.handed_over.send_replace(true);
+            router.phase.send_replace(Phase::HandedOver);
+            Rest::Nothing
+        }
+        RouterCommand::Stop if speaker == Speaker::Next => {
+            router.hurry.notify_one();
+            Rest::Nothing
+        }
+        RouterCommand::TakenOver | RouterCommand::Stop | RouterCommand::HandOver { .. } => {
+            Rest::Refuse
+        }
     };
     async move {
         match rest {
-            Rest::Save(generation) => saved(&router, generation).await,
-            Rest::Drain(instance, timeout) => drain(&router, &instance, timeout).await,
+            Rest::Save(generation) => {
+                // The file is that of the router which serves.
+                let saved = async {
+                    match speaker {
+                        Speaker::Server => saved(&router, generation).await,
+                        Speaker::Next => RouterReply::Applied,
+                    }
+                };
+                tokio::join!(saved, before).0
+            }
+            Rest::Drain(instance, timeout) => {
+                let (here, before) = tokio::join!(drain(&router, &instance, timeout), before);
+                together(here, before)
+            }
+            Rest::Nothing => RouterReply::Applied,
+            Rest::Refuse => {
+                RouterReply::Failed { message: "only the next router may say this".to_owned() }
+            }
             Rest::Status => RouterReply::Status(status(&router)),
         }
+    }
+}
+
+/// Tells the router before this one too, in the same order, and returns its answer, if there is
+/// such a router and it has to know.
+fn pass_on(
+    router: &Router,
+    command: &RouterCommand,
+) -> impl Future<Output = Option<RouterReply>> + Send + use<> {
+    let concerns_it = !matches!(
+        command,
+        RouterCommand::Status | RouterCommand::TakenOver | RouterCommand::HandOver { .. }
+    );
+    let before = router.before.as_ref().filter(|before| concerns_it && !before.is_closed());
+    let answer = before.map(|before| before.begin(command.clone()));
+    async move { answer?.await.ok() }
+}
+
+/// A drain is clean when nothing is left at either router. One that is gone has nothing.
+fn together(here: RouterReply, before: Option<RouterReply>) -> RouterReply {
+    match (here, before) {
+        (
+            RouterReply::Drained { in_flight },
+            Some(RouterReply::Drained { in_flight: elsewhere }),
+        ) => RouterReply::Drained { in_flight: in_flight + elsewhere },
+        (here, _) => here,
     }
 }
 
@@ -193,6 +308,7 @@ fn status(router: &Router) -> RouterStatus {
     RouterStatus {
         pid: std::process::id(),
         http: router.http,
+        dns: router.dns,
         apps: router.table.current().len(),
         requests: router.requests.load(Ordering::Relaxed),
         in_flight: router.in_flight.load(Ordering::Relaxed),

@@ -9,7 +9,8 @@
 //! - `target` counts what is in flight, pools connections and balances,
 //! - `proxy` carries one request from the client to a target and back,
 //! - `access_log` writes Heroku's router lines off the request path,
-//! - `control` takes commands from the control plane; [`client`] is its other end.
+//! - `control` takes commands from the control plane; [`client`] is its other end,
+//! - `hand_over` passes the sockets to the next router.
 
 #![forbid(unsafe_code)]
 
@@ -17,11 +18,13 @@ mod access_log;
 pub mod client;
 mod config;
 mod control;
+mod hand_over;
 mod listen;
 mod proxy;
 mod run;
 mod table;
 mod target;
 
-pub use config::{Limits, RouterConfig, RouterError};
-pub use run::{run, runtime};
+pub use config::{Limits, RouterConfig, RouterError, Routes};
+pub use hand_over::{Inherited, take_over};
+pub use run::{run, run_after, runtime};

@@ -3,7 +3,8 @@
 use crate::config::RouterError;
 use crate::proxy;
 use crate::run::{Phase, Router};
-use http::HeaderValue;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -118,8 +119,20 @@ where
 {
     let mut phase = router.phase.subscribe();
     let client = Arc::new(client);
-    let service =
-        service_fn(move |request| proxy::handle(Arc::clone(&router), Arc::clone(&client), request));
+    let service = service_fn(move |request| {
+        let (router, client) = (Arc::clone(&router), Arc::clone(&client));
+        async move {
+            let mut answer = proxy::handle(Arc::clone(&router), client, request).await?;
+            // The client's next connection is the next router's. One without a request stays: it
+            // could be sending one just now.
+            if *router.phase.borrow() == Phase::HandedOver
+                && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, proxy::BrokenOff>(answer)
+        }
+    });
     let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
     loop {
         let changed = tokio::select! {
@@ -128,10 +141,14 @@ where
             _ = connection.as_mut() => return,
             changed = phase.changed() => changed,
         };
-        if changed.is_err() || *phase.borrow_and_update() == Phase::Closing {
+        if changed.is_err() {
             return;
         }
-        connection.as_mut().graceful_shutdown();
+        match *phase.borrow_and_update() {
+            Phase::Serving | Phase::HandedOver => {}
+            Phase::Draining => connection.as_mut().graceful_shutdown(),
+            Phase::Closing => return,
+        }
     }
 }
 

@@ -117,6 +117,7 @@ fn specification(image: &Digest) -> Outcome<InstanceSpec> {
             process: "run".parse()?,
             index: 1,
             release: Some(1),
+            time_limit_ms: None,
             generation: 0,
         },
         image: image.clone(),

@@ -1,5 +1,7 @@
 //! Control groups of both versions: limits, listing and killing processes, counters.
 
+mod commands;
+
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -267,10 +269,13 @@ impl Cgroup {
         unique.into_iter().map(|file| std::fs::File::options().write(true).open(file)).collect()
     }
 
-    /// Returns the processes of the group; none when there is no such group.
+    /// Returns the processes of the group, those of commands beside it included; none when there
+    /// is no such group.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
-        let text = std::fs::read_to_string(self.file("pids", "cgroup.procs")).unwrap_or_default();
+        let directories = self.command_directories().into_iter().chain([self.file("pids", "")]);
+        let lists = directories.map(|directory| directory.join("cgroup.procs"));
+        let text: String = lists.filter_map(|list| std::fs::read_to_string(list).ok()).collect();
         text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
     }
 
@@ -322,8 +327,38 @@ impl Cgroup {
         })
     }
 
+    /// Returns the memory that the group uses, in bytes, without files that were not read lately;
+    /// `None` when there is no such group.
+    #[must_use]
+    pub fn memory_used(&self) -> Option<u64> {
+        let v1 = self.hierarchies.version() == 1;
+        let (usage, inactive) = if v1 {
+            ("memory.usage_in_bytes", "total_inactive_file ")
+        } else {
+            ("memory.current", "inactive_file ")
+        };
+        let used: u64 =
+            std::fs::read_to_string(self.file("memory", usage)).ok()?.trim().parse().ok()?;
+        let details =
+            std::fs::read_to_string(self.file("memory", "memory.stat")).unwrap_or_default();
+        let inactive = details.lines().find_map(|line| line.strip_prefix(inactive)?.parse().ok());
+        Some(used.saturating_sub(inactive.unwrap_or(0)))
+    }
+
+    /// Returns whether a process of the group could not start another for the limit of processes.
+    #[must_use]
+    pub fn ran_out_of_processes(&self) -> bool {
+        let text = std::fs::read_to_string(self.file("pids", "pids.events")).unwrap_or_default();
+        text.lines().any(|line| {
+            line.strip_prefix("max ").is_some_and(|count| count.trim().parse() != Ok(0u64))
+        })
+    }
+
     /// Removes the group, which must be empty, and with it its counters.
     pub fn remove(&self) {
+        for directory in self.command_directories() {
+            remove_group(&directory);
+        }
         for directory in self.hierarchies.directories(&self.path) {
             remove_group(&directory);
         }

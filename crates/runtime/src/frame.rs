@@ -11,12 +11,16 @@ pub enum Kind {
     StdinClosed = 2,
     /// Driver to shim: a `TerminalSize` in JSON.
     Resize = 3,
+    /// Driver to shim, first frame: a [`crate::launch::ExecRequest`] in JSON.
+    Request = 4,
     /// Shim to driver, first frame: a [`crate::launch::Report`] in JSON.
     Report = 16,
     /// Shim to driver: bytes of standard output, or of the terminal.
     Stdout = 17,
     /// Shim to driver: bytes of standard error.
     Stderr = 18,
+    /// Shim to driver, last frame of a command beside an instance: an `ExitStatus` in JSON.
+    Exited = 19,
 }
 
 impl Kind {
@@ -25,9 +29,11 @@ impl Kind {
             Self::Stdin,
             Self::StdinClosed,
             Self::Resize,
+            Self::Request,
             Self::Report,
             Self::Stdout,
             Self::Stderr,
+            Self::Exited,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -36,7 +42,7 @@ impl Kind {
 const HEADER: usize = 5;
 
 /// Longer payloads are a broken peer.
-const MAXIMUM_PAYLOAD: usize = 1 << 20;
+pub const MAXIMUM_PAYLOAD: usize = 1 << 20;
 
 /// The bytes are not frames.
 #[derive(Debug, thiserror::Error)]

@@ -11,12 +11,13 @@
 
 use crate::cgroup::Hierarchies;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use windlass_core::instance::{ExitStatus, InstanceSpec};
+use windlass_core::instance::{ExitStatus, InstanceSpec, TerminalSize};
 
 pub const LAUNCH_FILE: &str = "launch.json";
 pub const STATUS_FILE: &str = "status.json";
@@ -36,6 +37,9 @@ pub struct Launch {
     pub address: Ipv4Addr,
     /// The name of the host's end of the pair of virtual Ethernet devices.
     pub interface: String,
+    /// The group of that device: one for each app, by which the firewall knows whose it is.
+    #[serde(default)]
+    pub device_group: u32,
     pub hierarchies: Hierarchies,
     /// `windlass-<name>`: the parent cgroup.
     pub cgroup_parent: String,
@@ -43,6 +47,21 @@ pub struct Launch {
     pub seccomp_program: PathBuf,
     pub resolv_conf: Option<PathBuf>,
     pub ca_bundle: Option<PathBuf>,
+    /// Where the images of volumes are.
+    #[serde(default)]
+    pub volumes_directory: PathBuf,
+}
+
+/// A command to run beside the processes of an instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// The name of its group below the instance's.
+    pub group: String,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Beside that of the instance.
+    pub environment: BTreeMap<String, String>,
+    pub terminal: Option<TerminalSize>,
 }
 
 /// How far an instance is, in `status.json`.

@@ -24,10 +24,12 @@ mod seccomp;
 mod shim;
 mod sys;
 mod syscalls;
+mod volume;
 
 pub use doctor::{Check, probe};
-pub use driver::EmbeddedDriver;
-pub use shim::shim_main;
+pub use driver::{EmbeddedDriver, clients_directory};
+pub use shim::{GATEWAY, shim_main};
+pub use volume::copy::COPY as COPY_VOLUME;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -50,9 +52,14 @@ pub struct RuntimeConfig {
     /// Bound into containers as `/etc/ssl/certs/ca-certificates.crt`; `None` is the host's, if
     /// it has one.
     pub ca_bundle: Option<PathBuf>,
+    /// The images of volumes, on a disk: `volumes` beside the work directory.
+    pub volumes_directory: PathBuf,
     /// TCP ports of this machine that instances may connect to, such as the router's. All
     /// others are closed to them.
     pub host_ports: Vec<u16>,
+    /// The port of [`GATEWAY`], UDP and TCP, on which this machine answers instances' questions
+    /// for names; they ask at port 53. `None` lets them ask the name servers of `resolv_conf`.
+    pub name_server_port: Option<u16>,
     /// The program to run as `<program> shim <directory>`; `None` is the running program.
     pub shim_executable: Option<PathBuf>,
 }
@@ -66,15 +73,18 @@ impl RuntimeConfig {
         work_directory: impl Into<PathBuf>,
         images: windlass_oci::ImageStore,
     ) -> Self {
+        let work_directory = work_directory.into();
         Self {
             name: name.into(),
             run_directory: run_directory.into(),
-            work_directory: work_directory.into(),
+            volumes_directory: work_directory.with_file_name("volumes"),
+            work_directory,
             images,
             subnet: None,
             resolv_conf: None,
             ca_bundle: None,
             host_ports: Vec::new(),
+            name_server_port: None,
             shim_executable: None,
         }
     }

@@ -23,6 +23,7 @@ const LINK_NAME: u16 = 3;
 const LINK_INFO: u16 = 18;
 const LINK_INFO_KIND: u16 = 1;
 const LINK_INFO_DATA: u16 = 2;
+const LINK_GROUP: u16 = 27;
 const LINK_NAMESPACE: u16 = 28;
 const VETH_PEER: u16 = 1;
 const ADDRESS: u16 = 1;
@@ -114,7 +115,14 @@ impl Netlink {
 
     /// Makes a pair of virtual Ethernet devices: `name` here, up, and `peer` in `namespace`, down
     /// (the kernel makes it first, when it has no other end yet).
-    pub fn add_veth(&self, name: &str, peer: &str, namespace: BorrowedFd<'_>) -> io::Result<()> {
+    /// `group` is the peer's.
+    pub fn add_veth(
+        &self,
+        name: &str,
+        peer: &str,
+        group: u32,
+        namespace: BorrowedFd<'_>,
+    ) -> io::Result<()> {
         let flags = REQUEST | ACKNOWLEDGE | CREATE | EXCLUSIVE;
         let mut message = Message::new(NEW_LINK, flags, &link(0, UP));
         message.attribute(LINK_NAME, &c_string(name)).nested(LINK_INFO, |info| {
@@ -122,6 +130,7 @@ impl Netlink {
                 data.nested(VETH_PEER, |end| {
                     end.0.extend_from_slice(&link(0, 0));
                     end.attribute(LINK_NAME, &c_string(peer));
+                    end.attribute(LINK_GROUP, &group.to_ne_bytes());
                     end.attribute(LINK_NAMESPACE, &namespace.as_raw_fd().to_ne_bytes());
                 });
             });

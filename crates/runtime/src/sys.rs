@@ -1,6 +1,12 @@
 //! The system calls that have no safe wrapper: all `unsafe` of Windlass is in this file.
 #![allow(unsafe_code)]
 
+mod join;
+mod storage;
+
+pub use join::*;
+pub use storage::*;
+
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

@@ -1,6 +1,6 @@
 //! Apps and their formations.
 
-use crate::{Result, Store, parsed, taken};
+use crate::{Deploys, Result, Store, json, parsed, taken};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ pub struct App {
     pub restart_generation: u64,
     /// The version of the release that is served; every app starts with release 1.
     pub current_release: u32,
+    pub deploys: Deploys,
     pub created_at: u64,
     pub updated_at: u64,
     pub released_at: Option<u64>,
@@ -39,6 +40,7 @@ fn app(row: &Row<'_>) -> rusqlite::Result<App> {
         maintenance: row.get("maintenance")?,
         restart_generation: row.get::<_, i64>("restart_generation")? as u64,
         current_release: row.get("current_release")?,
+        deploys: json(row, "deploys")?,
         created_at: row.get::<_, i64>("created_at")? as u64,
         updated_at: row.get::<_, i64>("updated_at")? as u64,
         released_at: row.get::<_, Option<i64>>("released_at")?.map(|at| at as u64),
@@ -84,13 +86,19 @@ impl Store {
     }
 
     pub fn rename_app(&self, id: AppId, name: &AppName, now: u64) -> Result<()> {
-        self.connection()
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        transaction
             .execute(
                 "UPDATE apps SET name = ?2, updated_at = ?3 WHERE id = ?1",
                 params![id.to_string(), name.as_str(), now as i64],
             )
             .map_err(taken(&format!("Name {name}")))?;
-        Ok(())
+        transaction.execute(
+            "UPDATE volumes SET app_name = ?2 WHERE app = ?1",
+            params![id.to_string(), name.as_str()],
+        )?;
+        Ok(transaction.commit()?)
     }
 
     pub fn set_maintenance(&self, id: AppId, maintenance: bool, now: u64) -> Result<()> {

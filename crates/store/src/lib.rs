@@ -7,20 +7,36 @@
 mod apps;
 mod buildpacks;
 mod builds;
+mod copy;
+mod cron;
+mod cron_runs;
+mod deploys;
 mod domains;
+mod git;
 mod migrations;
+mod network_links;
+mod registries;
 mod releases;
 mod seal;
 mod status;
 mod users;
+mod volumes;
 
 pub use apps::{App, Formation};
 pub use builds::Build;
+pub use copy::{copy_database, known_schema, schema_of};
+pub use cron::CronJob;
+pub use cron_runs::{CronRun, NewCronRun};
+pub use deploys::Deploys;
 pub use domains::Domain;
+pub use git::{GitCredential, GitSource};
+pub use network_links::NetworkLink;
+pub use registries::Registry;
 pub use releases::{NewRelease, Release};
 pub use seal::SealingKey;
 pub use status::Status;
 pub use users::{Key, Token, User};
+pub use volumes::{Volume, VolumeSnapshot};
 
 use rusqlite::Connection;
 use std::os::unix::fs::PermissionsExt;
@@ -138,5 +154,7 @@ fn taken(what: &str) -> impl FnOnce(rusqlite::Error) -> StoreError + '_ {
     }
 }
 
+#[cfg(test)]
+mod cron_tests;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::ids::{AppId, BuildId, Digest, ReleaseId, UserId};
 use windlass_core::names::ProcessType;
+use windlass_core::release::ReleaseManifest;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
@@ -23,6 +24,7 @@ pub struct Release {
     pub config_vars: BTreeMap<String, String>,
     /// Process types and their commands.
     pub processes: BTreeMap<ProcessType, String>,
+    pub manifest: ReleaseManifest,
     pub commit: Option<String>,
     pub created_at: u64,
     pub updated_at: u64,
@@ -38,6 +40,7 @@ pub struct NewRelease {
     pub image: Option<Digest>,
     pub config_vars: BTreeMap<String, String>,
     pub processes: BTreeMap<ProcessType, String>,
+    pub manifest: ReleaseManifest,
     pub commit: Option<String>,
 }
 
@@ -49,8 +52,8 @@ impl Store {
         let sealed = self.key.seal(&config)?;
         let id = ReleaseId::random();
         let version: u32 = self.connection().query_row(
-            "INSERT INTO releases (id, app, version, status, description, user, build, image, config_vars, processes, commit_id, created_at, updated_at)
-             VALUES (?1, ?2, (SELECT COALESCE(MAX(version), 0) + 1 FROM releases WHERE app = ?2), 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+            "INSERT INTO releases (id, app, version, status, description, user, build, image, config_vars, processes, manifest, commit_id, created_at, updated_at)
+             VALUES (?1, ?2, (SELECT COALESCE(MAX(version), 0) + 1 FROM releases WHERE app = ?2), 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
              RETURNING version",
             params![
                 id.to_string(),
@@ -61,6 +64,7 @@ impl Store {
                 new.image.as_ref().map(Digest::as_str),
                 sealed,
                 to_json(&new.processes)?,
+                to_json(&new.manifest)?,
                 new.commit,
                 now as i64
             ],
@@ -78,6 +82,7 @@ impl Store {
             image: new.image.clone(),
             config_vars: new.config_vars.clone(),
             processes: new.processes.clone(),
+            manifest: new.manifest.clone(),
             commit: new.commit.clone(),
             created_at: now,
             updated_at: now,
@@ -100,7 +105,8 @@ impl Store {
             params![release.id.to_string(), now as i64],
         )?;
         transaction.execute(
-            "UPDATE apps SET current_release = ?2, released_at = ?3, updated_at = ?3 WHERE id = ?1",
+            "UPDATE apps SET current_release = ?2, released_at = ?3, updated_at = ?3,
+                deploys = json_remove(deploys, '$.canary') WHERE id = ?1",
             params![app, release.version, now as i64],
         )?;
         let known: Vec<String> = transaction
@@ -127,10 +133,13 @@ impl Store {
         Ok(())
     }
 
-    /// Marks releases that a stopped server left pending as failed. Returns how many.
+    /// Marks releases that a stopped server left pending as failed, canaries excepted. Returns how
+    /// many.
     pub fn fail_pending_releases(&self, reason: &str, now: u64) -> Result<usize> {
         Ok(self.connection().execute(
-            "UPDATE releases SET status = 'failed', failure = ?1, updated_at = ?2 WHERE status = 'pending'",
+            "UPDATE releases SET status = 'failed', failure = ?1, updated_at = ?2 WHERE status = 'pending'
+                AND NOT EXISTS (SELECT 1 FROM apps WHERE apps.id = releases.app
+                    AND json_extract(apps.deploys, '$.canary.release') = releases.version)",
             params![reason, now as i64],
         )?)
     }
@@ -200,6 +209,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<(Release, Vec<u8>)> {
         image: parsed_optional(row, "image")?,
         config_vars: BTreeMap::new(),
         processes: json(row, "processes")?,
+        manifest: json(row, "manifest")?,
         commit: row.get("commit_id")?,
         created_at: row.get::<_, i64>("created_at")? as u64,
         updated_at: row.get::<_, i64>("updated_at")? as u64,

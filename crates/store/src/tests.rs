@@ -1,8 +1,11 @@
-use crate::{App, NewRelease, ReleaseStatus, Store, StoreError, Token, User};
+use crate::{
+    App, GitCredential, GitSource, NetworkLink, NewRelease, Registry, ReleaseStatus, Store,
+    StoreError, Token, User,
+};
 use std::collections::BTreeMap;
-use windlass_core::ids::{AppId, TokenId, UserId};
+use windlass_core::ids::{AppId, NetworkLinkId, TokenId, UserId};
 
-fn store() -> (tempfile::TempDir, Store, User) {
+pub(crate) fn store() -> (tempfile::TempDir, Store, User) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     let user = User { id: UserId::random(), email: "owner@localhost".into(), created_at: 1 };
@@ -10,7 +13,7 @@ fn store() -> (tempfile::TempDir, Store, User) {
     (directory, store, user)
 }
 
-fn app(store: &Store, user: &User, name: &str) -> App {
+pub(crate) fn app(store: &Store, user: &User, name: &str) -> App {
     let app = App {
         id: AppId::random(),
         name: name.parse().unwrap(),
@@ -18,6 +21,7 @@ fn app(store: &Store, user: &User, name: &str) -> App {
         maintenance: false,
         restart_generation: 0,
         current_release: 0,
+        deploys: crate::Deploys::default(),
         created_at: 1,
         updated_at: 1,
         released_at: None,
@@ -35,6 +39,7 @@ fn new_release(app: &App, secret: &str) -> NewRelease {
         image: None,
         config_vars: BTreeMap::from([("SECRET".into(), secret.into())]),
         processes: BTreeMap::from([("web".parse().unwrap(), "python3 server.py".into())]),
+        manifest: Default::default(),
         commit: None,
     }
 }
@@ -134,4 +139,89 @@ fn buildpacks_keep_their_order_and_go_with_their_app() {
     assert_eq!(store.buildpacks(app.id).unwrap(), ["heroku/python"]);
     store.delete_app(app.id).unwrap();
     assert!(store.buildpacks(app.id).unwrap().is_empty());
+}
+
+#[test]
+fn registries_are_kept_by_host_and_their_passwords_sealed() {
+    let (directory, store, _user) = store();
+    let mine = |password: &str| Registry {
+        host: "registry.example.com:5000".into(),
+        username: Some("me".into()),
+        password: password.into(),
+        insecure: true,
+        updated_at: 7,
+    };
+    store.save_registry(&mine("first")).unwrap();
+    store.save_registry(&mine("correct-horse-battery")).unwrap();
+    assert_eq!(store.registries().unwrap(), [mine("correct-horse-battery")]);
+    assert!(!format!("{:?}", mine("correct-horse")).contains("horse"));
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(13).any(|window| window == b"correct-horse"));
+    }
+    assert!(store.delete_registry("registry.example.com:5000").unwrap());
+    assert!(!store.delete_registry("registry.example.com:5000").unwrap());
+    assert!(store.registries().unwrap().is_empty());
+}
+
+#[test]
+fn what_fetches_a_source_is_kept_and_secrets_are_sealed() {
+    let (directory, store, user) = store();
+    let app = app(&store, &user, "bibly");
+    assert_eq!(store.git_source(app.id).unwrap(), None);
+    for reference in [None, Some("main".to_owned())] {
+        let source = GitSource { url: "https://example.com/a.git".into(), reference };
+        store.set_git_source(app.id, &source).unwrap();
+        assert_eq!(store.git_source(app.id).unwrap(), Some(source));
+    }
+    assert_eq!(store.add_deploy_key(app.id, b"the first seed").unwrap(), b"the first seed");
+    assert_eq!(store.add_deploy_key(app.id, b"another").unwrap(), b"the first seed");
+    store.set_webhook_secret(app.id, Some("hook secret")).unwrap();
+    assert_eq!(store.webhook_secret(app.id).unwrap().as_deref(), Some("hook secret"));
+    let credential = |token: &str| GitCredential {
+        origin: "https://example.com".into(),
+        username: "git".into(),
+        token: token.into(),
+    };
+    store.set_git_credential(user.id, &credential("old")).unwrap();
+    store.set_git_credential(user.id, &credential("token secret")).unwrap();
+    assert!(store.git_credentials(user.id).unwrap() == [credential("token secret")]);
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for secret in ["the first seed", "hook secret", "token secret"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is not sealed");
+        }
+    }
+    assert!(store.delete_git_credential(user.id, "https://example.com").unwrap());
+    assert!(!store.delete_git_credential(user.id, "https://example.com").unwrap());
+    store.set_webhook_secret(app.id, None).unwrap();
+    assert_eq!(store.webhook_secret(app.id).unwrap(), None);
+    store.set_git_source(app.id, &GitSource { url: "x".into(), reference: None }).unwrap();
+    store.delete_app(app.id).unwrap();
+    assert_eq!(store.git_source(app.id).unwrap(), None);
+}
+
+#[test]
+fn links_have_no_direction_and_end_with_an_app() {
+    let (_directory, store, user) = store();
+    let [one, two, three] = ["one", "two", "three"].map(|name| app(&store, &user, name).id);
+    let link = |apps| NetworkLink { id: NetworkLinkId::random(), apps, created_at: 1 };
+    store.insert_network_link(&link((one, two))).unwrap();
+    store.insert_network_link(&link((three, one))).unwrap();
+    let twice = store.insert_network_link(&link((two, one)));
+    assert!(matches!(twice, Err(StoreError::Taken(_))), "{twice:?}");
+    let others = |app| -> Vec<AppId> {
+        let links = store.network_links(app).unwrap();
+        links.iter().map(|link| link.other_than(app)).collect()
+    };
+    assert_eq!((others(one).len(), others(two), others(three)), (2, vec![one], vec![one]));
+    let links = store.links().unwrap();
+    assert!(links.allows(two, one) && links.allows(one, three) && !links.allows(two, three));
+    store.delete_app(three).unwrap();
+    assert_eq!(others(one), [two]);
+    let id = store.network_links(one).unwrap()[0].id;
+    assert!(store.delete_network_link(id).unwrap());
+    assert!(!store.delete_network_link(id).unwrap());
+    assert!(!store.links().unwrap().allows(one, two));
 }

@@ -31,12 +31,19 @@ pub enum Role {
     Demo(DemoArguments),
     /// Stop all apps and the router of a stopped server; data stays
     Teardown(ServerArguments),
+    /// Make, check and restore backups of the whole server, on its machine
+    Backup(BackupArguments),
+    /// Run another windlass binary in place of the installed one, without a lost request
+    Upgrade(UpgradeArguments),
     /// Make another token for the owner, on the server's machine
     #[command(name = "owner-token")]
     OwnerToken(ServerArguments),
     /// Print the reference of all settings
     #[command(name = "config:reference", hide = true)]
     ConfigReference,
+    /// Print what this binary is, as JSON
+    #[command(hide = true)]
+    Capabilities,
     /// Print the name of every command
     #[command(hide = true)]
     Commands,
@@ -55,6 +62,70 @@ pub struct SetupArguments {
     /// Build the stack anew even if it is there
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+#[derive(clap::Args)]
+pub struct BackupArguments {
+    #[command(subcommand)]
+    pub command: BackupCommand,
+}
+
+#[derive(clap::Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one value a process")]
+pub enum BackupCommand {
+    /// Write a backup, whether the server runs or not
+    Create(CreateArguments),
+    /// Read a backup to its end and check everything in it
+    Verify(ReadArguments),
+    /// Restore a backup into an empty data directory
+    Restore(RestoreArguments),
+}
+
+#[derive(clap::Args)]
+pub struct CreateArguments {
+    /// Where to; - is standard output
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Encrypt it with a passphrase, which is asked for
+    #[arg(long)]
+    pub encrypt: bool,
+    /// Encrypt it with the passphrase in the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Leave images out: every app must be pushed again after a restore
+    #[arg(long)]
+    pub without_images: bool,
+    /// Put the apps' logs in too
+    #[arg(long)]
+    pub with_logs: bool,
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+#[derive(clap::Args)]
+pub struct ReadArguments {
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The passphrase is the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct RestoreArguments {
+    #[command(flatten)]
+    pub from: ReadArguments,
+    #[command(flatten)]
+    pub server: ServerArguments,
+}
+
+#[derive(clap::Args)]
+pub struct UpgradeArguments {
+    /// The new binary; it is copied
+    #[arg(value_name = "BINARY")]
+    pub binary: PathBuf,
     #[command(flatten)]
     pub server: ServerArguments,
 }
@@ -89,6 +160,15 @@ pub struct RouterArguments {
     pub control_socket: PathBuf,
     #[arg(long)]
     pub table_file: PathBuf,
+    /// Where the name server of instances listens
+    #[arg(long, requires = "dns_clients")]
+    pub dns_listen: Option<std::net::SocketAddrV4>,
+    /// Take the sockets of the router that runs, and its place
+    #[arg(long)]
+    pub take_over: bool,
+    /// The directory that says whose an instance's address is
+    #[arg(long)]
+    pub dns_clients: Option<PathBuf>,
 }
 
 /// `--config`, and a flag for every setting.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use windlass_control::backup::Schedule;
 
 /// Where the file is looked for when no `--config` is given.
 pub const DEFAULT_FILE: &str = "/etc/windlass/windlass.toml";
@@ -42,6 +43,7 @@ pub struct Config {
     pub boot_timeout: Duration,
     pub drain_timeout: Duration,
     pub stop_grace: Duration,
+    pub run_timeout: Duration,
     pub release_timeout: Duration,
     pub build_concurrent: usize,
     pub build_timeout: Duration,
@@ -49,11 +51,20 @@ pub struct Config {
     pub build_cpu: u32,
     pub build_processes: u32,
     pub build_disk: u64,
+    pub build_image: u64,
     pub build_environment: BTreeMap<String, String>,
+    pub build_cache_max_age: Duration,
+    pub build_cache_max_size: u64,
     pub instance_memory: u64,
     pub instance_cpu: u32,
     pub instance_processes: u32,
+    pub instance_disk: u64,
+    pub disk_reserve: u64,
     pub releases_kept: u32,
+    pub backup_directory: Option<PathBuf>,
+    pub backup_schedule: Schedule,
+    pub backup_keep: usize,
+    pub backup_passphrase_file: Option<PathBuf>,
     pub log: String,
 }
 
@@ -72,6 +83,7 @@ impl Config {
             boot_timeout: Duration::ZERO,
             drain_timeout: Duration::ZERO,
             stop_grace: Duration::ZERO,
+            run_timeout: Duration::ZERO,
             release_timeout: Duration::ZERO,
             build_concurrent: 1,
             build_timeout: Duration::ZERO,
@@ -79,11 +91,20 @@ impl Config {
             build_cpu: 0,
             build_processes: 0,
             build_disk: 0,
+            build_image: 0,
             build_environment: BTreeMap::new(),
+            build_cache_max_age: Duration::ZERO,
+            build_cache_max_size: 0,
             instance_memory: 0,
             instance_cpu: 0,
             instance_processes: 0,
+            instance_disk: 0,
+            disk_reserve: 0,
             releases_kept: 0,
+            backup_directory: None,
+            backup_schedule: Schedule::Every(Duration::MAX),
+            backup_keep: 0,
+            backup_passphrase_file: None,
             log: String::new(),
         };
         for key in KEYS {

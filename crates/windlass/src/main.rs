@@ -2,17 +2,20 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod backup;
 mod config;
+mod data_lock;
 mod demo;
 mod doctor;
+mod inherited_children;
 mod notify;
 mod router_process;
+mod router_role;
 mod server;
 mod setup;
+mod upgrade;
 
-use arguments::{
-    Arguments, DoctorArguments, Role, RouterArguments, ServerArguments, SetupArguments,
-};
+use arguments::{Arguments, DoctorArguments, Role, ServerArguments, SetupArguments};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -34,6 +37,9 @@ fn main() -> ExitCode {
     if called_as.is_some_and(|name| name == windlass_control::receive::hook::HOOK_NAME) {
         return windlass_control::receive::hook::main();
     }
+    if called_as.is_some_and(|name| name == windlass_control::receive::remote::ssh::SSH_NAME) {
+        return windlass_control::receive::remote::ssh::main();
+    }
     let known = windlass_cli::command_names(&Arguments::command());
     let arguments = Arguments::parse_from(windlass_cli::normalise_arguments(arguments, &known));
     match arguments.role {
@@ -49,10 +55,13 @@ fn main() -> ExitCode {
         Role::Server(arguments) => server::main(&arguments),
         Role::Teardown(arguments) => server::teardown_main(&arguments),
         Role::OwnerToken(arguments) => server::owner_token_main(&arguments),
-        Role::Router(arguments) => router_main(arguments),
+        Role::Router(arguments) => router_role::main(arguments),
         Role::Setup(arguments) => setup_main(&arguments),
         Role::Doctor(arguments) => doctor_main(&arguments),
         Role::Demo(arguments) => demo::main(&arguments),
+        Role::Backup(arguments) => backup::main(&arguments),
+        Role::Upgrade(arguments) => upgrade::main(&arguments),
+        Role::Capabilities => upgrade::capabilities_main(),
         Role::ConfigReference => {
             print!("{}", config::reference());
             ExitCode::SUCCESS
@@ -88,26 +97,6 @@ fn log_to_stderr(filter: &str) {
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
-}
-
-fn router_main(arguments: RouterArguments) -> ExitCode {
-    log_to_stderr("info");
-    let runtime = match windlass_router::runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error, 1),
-    };
-    let config = windlass_router::RouterConfig::new(
-        arguments.listen,
-        arguments.control_socket,
-        arguments.table_file,
-    );
-    let served = runtime.block_on(windlass_router::run(config, notify::stop_signal(), |address| {
-        tracing::info!(%address, "the router takes requests");
-    }));
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, 1),
-    }
 }
 
 fn setup_main(arguments: &SetupArguments) -> ExitCode {

@@ -17,6 +17,14 @@ pub async fn stop_signal() {
     }
 }
 
+/// Waits for SIGUSR2, which `windlass upgrade` sends.
+pub async fn upgrade_signal() {
+    let Ok(mut upgrade) = signal(SignalKind::user_defined2()) else {
+        return std::future::pending().await;
+    };
+    upgrade.recv().await;
+}
+
 /// Tells a service manager (systemd's `Type=notify`) how the server is, if one asked.
 pub fn service_manager(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };

@@ -1,16 +1,18 @@
 //! The router process seen from the server: started, watched, started again, spoken to.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use windlass_core::route::{RouterCommand, RouterPort, RouterReply, RouterUnavailable};
-use windlass_router::client::RouterClient;
+use windlass_router::client::{ClientError, RouterClient};
 
 /// How long a command waits for a router that is being started again.
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(10);
+/// Until a router that went away is looked for again.
+const AGAIN: Duration = Duration::from_millis(50);
 /// How long a router may take from its start to its control socket.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -24,6 +26,18 @@ pub struct RouterPlace {
     pub table_file: PathBuf,
     /// Its standard error: it outlives the server, whose own may be a pipe that ends.
     pub log_file: PathBuf,
+    /// Where the name server of instances listens; port 0 takes a free one.
+    pub dns_listen: SocketAddrV4,
+    /// Where the driver notes whose an address is.
+    pub dns_clients: PathBuf,
+}
+
+/// Where a router answers.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterAddresses {
+    pub http: SocketAddr,
+    /// `None` when it has no name server, as one that an older version has started.
+    pub dns: Option<SocketAddr>,
 }
 
 /// The supervisor's side; commands go to whatever router is connected now.
@@ -35,23 +49,29 @@ pub struct RouterProcess {
 
 impl RouterProcess {
     /// Connects to the router that runs already, or starts one, and keeps one running. Returns it
-    /// and the address at which it takes requests.
-    pub async fn start(place: RouterPlace) -> Result<(Arc<Self>, SocketAddr), RouterUnavailable> {
+    /// and the addresses at which it answers.
+    pub async fn start(
+        place: RouterPlace,
+    ) -> Result<(Arc<Self>, RouterAddresses), RouterUnavailable> {
         let mut client = connect_or_spawn(&place).await?;
-        let mut listen = address_of(&client).await?;
-        if place.listen.port() != 0 && listen != place.listen {
-            tracing::warn!(was = %listen, now = %place.listen, "router.listen changed; starting the router anew");
-            if let Some(pid) = pid(&place.control_socket).await {
-                stop_process(pid).await;
-            }
-            client = connect_or_spawn(&place).await?;
-            listen = address_of(&client).await?;
+        let mut addresses = addresses_of(&client).await?;
+        let listen = addresses.http;
+        let moved = place.listen.port() != 0 && listen != place.listen;
+        if moved || is_another_program(&client, &place.program).await {
+            drop(client);
+            client = replace(&place, addresses, moved).await?;
+            addresses = addresses_of(&client).await?;
         }
         let (sender, connected) = watch::channel(Some(client));
         let (count, connections) = watch::channel(1);
-        // A router that is started again takes the port that the first one got.
-        tokio::spawn(supervise(RouterPlace { listen, ..place }, sender, count));
-        Ok((Arc::new(Self { connected, connections }), listen))
+        // A router that is started again takes the ports that the first one got.
+        let dns_listen = match addresses.dns {
+            Some(SocketAddr::V4(address)) => address,
+            _ => place.dns_listen,
+        };
+        let place = RouterPlace { listen: addresses.http, dns_listen, ..place };
+        tokio::spawn(supervise(place, sender, count));
+        Ok((Arc::new(Self { connected, connections }), addresses))
     }
 }
 
@@ -59,22 +79,31 @@ impl RouterProcess {
 impl RouterPort for RouterProcess {
     async fn send(&self, command: RouterCommand) -> Result<RouterReply, RouterUnavailable> {
         let mut connected = self.connected.clone();
-        let waiting = connected.wait_for(Option::is_some);
-        let client = match tokio::time::timeout(UNAVAILABLE_AFTER, waiting).await {
-            Ok(Ok(client)) => client.clone(),
-            _ => {
-                return Err(RouterUnavailable(format!(
-                    "it has not been there for {} s",
-                    UNAVAILABLE_AFTER.as_secs()
-                )));
+        let attempts = async {
+            loop {
+                let Ok(client) = connected.wait_for(Option::is_some).await.map(|c| c.clone())
+                else {
+                    return Err(RouterUnavailable("its supervisor has ended".to_owned()));
+                };
+                let Some(client) = client else { continue };
+                match client.send(command.clone()).await {
+                    Ok(reply) => return Ok(reply),
+                    Err(ClientError::Disconnected) => {}
+                    Err(error) => return Err(RouterUnavailable(error.to_string())),
+                }
+                // Every command may be repeated: the next router gets it.
+                tokio::time::sleep(AGAIN).await;
             }
         };
-        match client {
-            Some(client) => {
-                client.send(command).await.map_err(|error| RouterUnavailable(error.to_string()))
-            }
-            None => Err(RouterUnavailable("it is being started".to_owned())),
-        }
+        // A drain may take as long as it was given.
+        let limit = match &command {
+            RouterCommand::Drain { timeout_ms, .. } => Duration::from_millis(*timeout_ms),
+            _ => Duration::ZERO,
+        };
+        let limit = UNAVAILABLE_AFTER + limit;
+        tokio::time::timeout(limit, attempts).await.unwrap_or_else(|_| {
+            Err(RouterUnavailable(format!("it has not been there for {} s", limit.as_secs())))
+        })
     }
 }
 
@@ -108,14 +137,17 @@ async fn supervise(
 
 async fn connect_or_spawn(place: &RouterPlace) -> Result<RouterClient, RouterUnavailable> {
     if let Ok(client) = RouterClient::connect(&place.control_socket).await {
-        if address_of(&client).await.is_ok() {
+        if addresses_of(&client).await.is_ok() {
             return Ok(client);
         }
-        // It was being ended when it took the connection: let it give up its lock.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // It was being ended or replaced when it took the connection: let it give up its lock.
+        tokio::time::sleep(AGAIN).await;
+        if let Ok(client) = RouterClient::connect(&place.control_socket).await {
+            return Ok(client);
+        }
     }
-    let mut child =
-        spawn(place).map_err(|error| RouterUnavailable(format!("it cannot be run: {error}")))?;
+    let mut child = spawn(place, false)
+        .map_err(|error| RouterUnavailable(format!("it cannot be run: {error}")))?;
     let deadline = tokio::time::Instant::now() + START_TIMEOUT;
     loop {
         if let Ok(client) = RouterClient::connect(&place.control_socket).await {
@@ -136,16 +168,88 @@ async fn connect_or_spawn(place: &RouterPlace) -> Result<RouterClient, RouterUna
     }
 }
 
-fn spawn(place: &RouterPlace) -> std::io::Result<tokio::process::Child> {
+/// Returns whether the router runs something else than the program that would be started now: it
+/// was started before an upgrade.
+async fn is_another_program(client: &RouterClient, program: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(RouterReply::Status(status)) = client.send(RouterCommand::Status).await else {
+        return false;
+    };
+    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    let running = identity(Path::new(&format!("/proc/{}/exe", status.pid)));
+    match (running, identity(program)) {
+        (Ok(running), Ok(program)) => running != program,
+        _ => false,
+    }
+}
+
+/// Starts another router that takes the sockets of the one that runs, which then ends with what it
+/// has in flight. Where that cannot be done it goes on; if the address is another one (`moved`) it
+/// is ended first instead.
+async fn replace(
+    place: &RouterPlace,
+    addresses: RouterAddresses,
+    moved: bool,
+) -> Result<RouterClient, RouterUnavailable> {
+    let dns_listen = match addresses.dns {
+        Some(SocketAddr::V4(address)) => address,
+        _ => place.dns_listen,
+    };
+    let listen = if moved { place.listen } else { addresses.http };
+    let next = RouterPlace { listen, dns_listen, ..place.clone() };
+    match take_over(&next).await {
+        Ok(client) => {
+            tracing::info!(%listen, "another router took over from the one that ran");
+            return Ok(client);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the router that runs was not replaced without a gap");
+        }
+    }
+    if moved && let Some(pid) = pid(&place.control_socket).await {
+        stop_process(pid).await;
+    }
+    connect_or_spawn(&next).await
+}
+
+async fn take_over(place: &RouterPlace) -> Result<RouterClient, RouterUnavailable> {
+    let mut child = spawn(place, true)
+        .map_err(|error| RouterUnavailable(format!("it cannot be run: {error}")))?;
+    let deadline = tokio::time::Instant::now() + START_TIMEOUT;
+    loop {
+        if pid(&place.control_socket).await.is_some_and(|pid| Some(pid) == child.id()) {
+            let client = RouterClient::connect(&place.control_socket).await;
+            // Reap it when it ends; it is not ours to kill.
+            tokio::spawn(async move { child.wait().await });
+            return client.map_err(|error| RouterUnavailable(error.to_string()));
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            let said = last_line(&place.log_file);
+            return Err(RouterUnavailable(format!("the next one ended ({status}): {said}")));
+        }
+        if tokio::time::Instant::now() > deadline {
+            let _ = child.kill().await;
+            return Err(RouterUnavailable("the next one did not begin in time".to_owned()));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn spawn(place: &RouterPlace, take_over: bool) -> std::io::Result<tokio::process::Child> {
     let log = std::fs::File::options().create(true).append(true).open(&place.log_file)?;
     tokio::process::Command::new(&place.program)
         .arg("router")
+        .args(take_over.then_some("--take-over"))
         .arg("--listen")
         .arg(place.listen.to_string())
         .arg("--control-socket")
         .arg(&place.control_socket)
         .arg("--table-file")
         .arg(&place.table_file)
+        .arg("--dns-listen")
+        .arg(place.dns_listen.to_string())
+        .arg("--dns-clients")
+        .arg(&place.dns_clients)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -155,9 +259,11 @@ fn spawn(place: &RouterPlace) -> std::io::Result<tokio::process::Child> {
         .spawn()
 }
 
-async fn address_of(client: &RouterClient) -> Result<SocketAddr, RouterUnavailable> {
+async fn addresses_of(client: &RouterClient) -> Result<RouterAddresses, RouterUnavailable> {
     match client.send(RouterCommand::Status).await {
-        Ok(RouterReply::Status(status)) => Ok(status.http),
+        Ok(RouterReply::Status(status)) => {
+            Ok(RouterAddresses { http: status.http, dns: status.dns })
+        }
         Ok(other) => Err(RouterUnavailable(format!("it answered {other:?} to a status request"))),
         Err(error) => Err(RouterUnavailable(error.to_string())),
     }

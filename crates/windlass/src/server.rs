@@ -2,10 +2,11 @@
 
 use crate::arguments::ServerArguments;
 use crate::config::Config;
-use crate::router_process::{self, RouterPlace, RouterProcess};
+use crate::data_lock::DataLock;
+use crate::inherited_children;
+use crate::router_process::{self, RouterAddresses, RouterPlace, RouterProcess};
 use crate::{EXIT_BUSY, fail, load, log_to_stderr, notify};
-use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,11 +40,13 @@ pub enum ServerError {
     Platform(#[from] PlatformError),
     #[error("the SSH door could not be opened")]
     Ssh(#[from] windlass_api::SshError),
+    #[error("{1:?} cannot be run: {0}")]
+    Exec(std::io::Error, PathBuf),
     #[error("{0} is not a runtime: {1}")]
     Tokio(&'static str, std::io::Error),
 }
 
-fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ServerError {
+pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ServerError {
     let path = path.to_owned();
     move |source| ServerError::Io { what, path, source }
 }
@@ -76,30 +79,33 @@ fn runtime() -> Result<tokio::runtime::Runtime, ServerError> {
 }
 
 fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerError> {
-    let _lock = lock_data_directory(config)?;
-    runtime()?.block_on(serve(config, ready_file))
+    // Now: after an upgrade the link leads to the program that was replaced.
+    let program =
+        std::env::current_exe().map_err(io("cannot find", Path::new("/proc/self/exe")))?;
+    let mut lock = DataLock::take(&config.data_directory)?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(config, ready_file, &program, &mut lock))?;
+    match ended {
+        Ended::Stopped => Ok(()),
+        Ended::Restart => {
+            drop((runtime, lock));
+            tracing::info!(program = %program.display(), "going on as the program that is installed now");
+            Err(ServerError::Exec(become_program(&program), program))
+        }
+    }
 }
 
-/// Takes the data directory for this process; the kernel gives it back however the process ends.
-fn lock_data_directory(config: &Config) -> Result<File, ServerError> {
-    let data = &config.data_directory;
-    std::fs::create_dir_all(data).map_err(io("cannot make the data directory", data))?;
-    // Root inside a container is somebody else outside and must get through to its files.
-    let mode = std::fs::metadata(data).map_err(io("cannot read", data))?.permissions().mode();
-    std::fs::set_permissions(data, std::fs::Permissions::from_mode(mode | 0o011))
-        .map_err(io("cannot open up", data))?;
-    let path = data.join("lock");
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(io("cannot open", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::Busy(data.clone())),
-        Err(std::fs::TryLockError::Error(source)) => Err(io("cannot lock", &path)(source)),
-    }
+/// How a server came to its end.
+enum Ended {
+    Stopped,
+    /// To be what is installed now: the same process, other code.
+    Restart,
+}
+
+/// Only returns when it fails.
+fn become_program(program: &Path) -> std::io::Error {
+    use std::os::unix::process::CommandExt;
+    std::process::Command::new(program).args(std::env::args_os().skip(1)).exec()
 }
 
 /// Addresses that are bound before anything is started, so that a taken port costs nothing.
@@ -131,7 +137,13 @@ impl Doors {
     }
 }
 
-async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerError> {
+async fn serve(
+    config: &Config,
+    ready_file: Option<&Path>,
+    program: &Path,
+    lock: &mut DataLock,
+) -> Result<Ended, ServerError> {
+    inherited_children::reap();
     let images = ImageStore::open(&config.image_directory())?;
     if images.tag("stack/debian-12-build")?.is_none()
         || images.tag("stack/debian-12-run")?.is_none()
@@ -141,17 +153,20 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerE
     let run_directory = config.run_directory();
     make_run_directory(&run_directory)?;
     let doors = Doors::bind(config).await?;
-    let (router, router_address) =
-        RouterProcess::start(router_place(config, &run_directory)?).await?;
-    let driver = open_driver(config, &images, &[router_address.port()]).await?;
+    let (router, addresses) =
+        RouterProcess::start(router_place(config, &run_directory, program)).await?;
+    let router_address = addresses.http;
+    let driver = open_driver(config, &images, Some(addresses)).await?;
     let settings = settings(config, run_directory.clone(), router_address, doors.api_address);
     let connections = router.connections.clone();
     let platform = Platform::open(settings, driver, images, router).await?;
+    platform.spawn_cron();
     tokio::spawn(keep_router_informed(platform.clone(), connections));
     if let Some((owner, secret)) = platform.create_owner(&config.owner_email)? {
         println!("Owner's token for {}, shown this once: {secret}", owner.email);
         println!("Log in with: windlass login {} --token {secret}", platform.settings().api_url);
     }
+    tokio::spawn(crate::backup::schedule::run(config.clone(), program.to_owned()));
     let ready_file = ready_file.map_or_else(|| run_directory.join("ready.json"), Path::to_owned);
     let ssh_address = doors.ssh.as_ref().map(|(_, address)| *address);
     let stopping = watch::Sender::new(false);
@@ -163,14 +178,20 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), ServerE
         router_address,
         ssh_address,
     )?;
-    notify::stop_signal().await;
+    lock.set_ready();
+    let ended = tokio::select! {
+        () = notify::stop_signal() => Ended::Stopped,
+        () = notify::upgrade_signal() => Ended::Restart,
+    };
     tracing::info!("stopping; apps and the router go on");
-    notify::service_manager("STOPPING=1");
+    if matches!(ended, Ended::Stopped) {
+        notify::service_manager("STOPPING=1");
+    }
     let _ = std::fs::remove_file(&ready_file);
     let _ = stopping.send(true);
     // The doors end what is under way within five seconds; do not wait for ever for one that hangs.
     let _ = tokio::time::timeout(Duration::from_secs(10), served).await;
-    Ok(())
+    Ok(ended)
 }
 
 /// Root inside a container passes through here to its own files, so it may not be closed to it;
@@ -181,29 +202,30 @@ fn make_run_directory(path: &Path) -> Result<(), ServerError> {
     std::fs::set_permissions(path, open).map_err(io("cannot open up", path))
 }
 
-fn router_place(config: &Config, run_directory: &Path) -> Result<RouterPlace, ServerError> {
-    let program =
-        std::env::current_exe().map_err(io("cannot find", Path::new("/proc/self/exe")))?;
-    Ok(RouterPlace {
-        program,
+fn router_place(config: &Config, run_directory: &Path, program: &Path) -> RouterPlace {
+    RouterPlace {
+        program: program.to_owned(),
         listen: config.router_listen,
         control_socket: run_directory.join("router.sock"),
         table_file: config.data_directory.join("router-table.json"),
         log_file: config.data_directory.join("router.log"),
-    })
+        dns_listen: SocketAddrV4::new(windlass_runtime::GATEWAY, 0),
+        dns_clients: windlass_runtime::clients_directory(run_directory),
+    }
 }
 
-/// `host_ports`: what instances may reach on this machine, so that an app can call another one by
-/// its public name.
+/// `router`: what instances may reach on this machine, so that an app can call another one by its
+/// public name, and ask for names.
 async fn open_driver(
     config: &Config,
     images: &ImageStore,
-    host_ports: &[u16],
+    router: Option<RouterAddresses>,
 ) -> Result<Arc<EmbeddedDriver>, RuntimeError> {
     let work_directory = config.data_directory.join("instances");
     let mut runtime =
         RuntimeConfig::new(config.name(), config.run_directory(), work_directory, images.clone());
-    runtime.host_ports = host_ports.to_vec();
+    runtime.host_ports = router.map(|router| router.http.port()).into_iter().collect();
+    runtime.name_server_port = router.and_then(|router| router.dns).map(|dns| dns.port());
     EmbeddedDriver::open(runtime).await
 }
 
@@ -225,6 +247,7 @@ fn settings(
         boot_timeout: config.boot_timeout,
         drain_timeout: config.drain_timeout,
         stop_grace: config.stop_grace,
+        run_timeout: config.run_timeout,
         release_timeout: config.release_timeout,
         build: windlass_control::BuildSettings {
             concurrent: config.build_concurrent,
@@ -233,13 +256,18 @@ fn settings(
             cpu_millis: config.build_cpu,
             processes: config.build_processes,
             disk_bytes: config.build_disk,
+            image_bytes: config.build_image,
             environment: config.build_environment.clone(),
+            cache_max_age: config.build_cache_max_age,
+            cache_max_bytes: config.build_cache_max_size,
         },
         instance: windlass_control::InstanceSettings {
             memory_bytes: config.instance_memory,
             cpu_millis: config.instance_cpu,
             processes: config.instance_processes,
+            disk_bytes: config.instance_disk,
         },
+        disk_reserve_bytes: config.disk_reserve,
         releases_kept: config.releases_kept,
     }
 }
@@ -331,7 +359,7 @@ pub fn teardown_main(arguments: &ServerArguments) -> ExitCode {
 }
 
 pub fn teardown(config: &Config) -> Result<(), ServerError> {
-    let _lock = lock_data_directory(config)?;
+    let _lock = DataLock::take(&config.data_directory)?;
     runtime()?.block_on(async {
         let run_directory = config.run_directory();
         make_run_directory(&run_directory)?;
@@ -339,7 +367,7 @@ pub fn teardown(config: &Config) -> Result<(), ServerError> {
             router_process::stop_process(pid).await;
         }
         let images = ImageStore::open(&config.image_directory())?;
-        open_driver(config, &images, &[]).await?.shutdown_everything().await;
+        open_driver(config, &images, None).await?.shutdown_everything().await;
         match std::fs::remove_dir_all(&run_directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(io("cannot remove", &run_directory)(error))

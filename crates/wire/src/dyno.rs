@@ -11,6 +11,9 @@ pub struct Dyno {
     pub process_type: String,
     /// `starting`, `up`, `idle`, `crashed` or `down`.
     pub state: String,
+    /// Why it is in this state, in few words: `out of memory`, `status 1`. Heroku has no such field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     pub command: String,
     pub size: String,
     pub attach_url: Option<String>,
@@ -37,10 +40,36 @@ pub struct DynoCreate {
     pub env: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     pub force_no_tty: Option<bool>,
+    /// Seconds after which it is stopped.
+    #[serde(default)]
+    pub time_to_live: Option<u64>,
     #[serde(default)]
     pub size: Option<String>,
     #[serde(default, rename = "type")]
     pub process_type: Option<String>,
+}
+
+/// `POST /apps/:app/dynos/:dyno/actions/exec`: runs a command inside a dyno. Answered with the dyno
+/// and an `attach_url`, as for an attached one-off.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct DynoExec {
+    /// Without it: a shell.
+    #[serde(default)]
+    pub command: Option<ExecCommand>,
+    /// As in [`DynoCreate`].
+    #[serde(default)]
+    pub env: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    pub force_no_tty: Option<bool>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
+pub enum ExecCommand {
+    /// A line for the image's shell.
+    Line(String),
+    /// A program and its arguments, without a shell.
+    Words(Vec<String>),
 }
 
 /// What flows both ways over an attached connection (`attach_url`, HTTP upgrade `windlass-attach`):

@@ -6,16 +6,32 @@
 mod account;
 mod app;
 mod buildpack;
+mod check;
+mod cron;
+mod deploys;
 mod dyno;
 mod formation;
+mod git;
+mod limits;
+mod network_link;
+mod registry;
 mod release;
+mod volume;
 
 pub use account::*;
 pub use app::*;
 pub use buildpack::*;
+pub use check::*;
+pub use cron::*;
+pub use deploys::*;
 pub use dyno::*;
 pub use formation::*;
+pub use git::*;
+pub use limits::*;
+pub use network_link::*;
+pub use registry::*;
 pub use release::*;
+pub use volume::*;
 
 use serde::{Deserialize, Serialize};
 

@@ -55,6 +55,9 @@ pub struct Build {
     pub stack: String,
     pub generation: String,
     pub user: UserReference,
+    /// Why it failed, in the words of its output's end. Not in Heroku's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     pub created_at: String,
     pub updated_at: String,
 }

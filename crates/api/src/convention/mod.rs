@@ -9,7 +9,7 @@ pub(crate) mod request_id;
 
 pub(crate) use auth::{AppOfCaller, Caller};
 pub(crate) use base_url::BaseUrl;
-pub(crate) use body::JsonBody;
+pub(crate) use body::{ExactJsonBody, JsonBody};
 pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use range::RangeHeader;
 

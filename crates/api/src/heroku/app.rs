@@ -6,6 +6,7 @@ use crate::convention::{
     time, to_the_end,
 };
 use axum::Json;
+use axum::extract::Query;
 use axum::response::Response;
 use http::StatusCode;
 use windlass_control::records;
@@ -71,13 +72,22 @@ pub(super) async fn update(
     Ok(Json(shape(&platform, &base, &mut Users::new(&platform), &app)?))
 }
 
+/// What is destroyed with an app, beside what always is.
+#[derive(serde::Deserialize)]
+pub(super) struct DestroyOptions {
+    #[serde(default)]
+    with_volumes: bool,
+}
+
 pub(super) async fn destroy(
     AppOfCaller { user, app }: AppOfCaller,
     Control(platform): Control,
     base: BaseUrl,
+    Query(options): Query<DestroyOptions>,
 ) -> ApiResult<Json<App>> {
     let last = shape(&platform, &base, &mut Users::new(&platform), &app)?;
-    to_the_end(async move { platform.destroy_app(&user, &app).await }).await?;
+    to_the_end(async move { platform.destroy_app(&user, &app, options.with_volumes).await })
+        .await?;
     Ok(Json(last))
 }
 

@@ -130,6 +130,7 @@ impl<'a> Shaper<'a> {
             stack: fixed::STACK.to_owned(),
             generation: fixed::GENERATION.to_owned(),
             user: self.users.reference(build.user)?,
+            failure: build.failure,
             created_at: time(build.created_at),
             updated_at: time(build.updated_at),
         })

@@ -12,10 +12,10 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use windlass_control::records::{App, User};
-use windlass_control::run::{InstanceView, OneOffRequest, Selection};
+use windlass_control::run::{ExecLine, ExecRequest, InstanceView, OneOffRequest, Selection};
 use windlass_control::{Platform, Result};
 use windlass_core::instance::TerminalSize;
-use windlass_wire::{Dyno, DynoCreate, ReleaseReference};
+use windlass_wire::{Dyno, DynoCreate, DynoExec, ExecCommand, ReleaseReference};
 
 /// What a terminal has when its client does not say: the size of the classic ones.
 const DEFAULT_TERMINAL: TerminalSize = TerminalSize { rows: 24, columns: 80 };
@@ -47,19 +47,44 @@ pub(super) async fn create(
     base: BaseUrl,
     JsonBody(body): JsonBody<DynoCreate>,
 ) -> ApiResult<(StatusCode, Json<Dyno>)> {
-    fixed::check_size(body.size.map(Value::String).as_ref())?;
     let terminal = terminal(body.attach, body.force_no_tty, &body.env);
     let request = OneOffRequest {
         command: body.command,
         attach: body.attach,
         environment: environment(body.env),
         terminal,
+        time_limit: body.time_to_live.map(std::time::Duration::from_secs),
+        size: fixed::size_name(body.size.map(Value::String).as_ref())?,
     };
     let (control, its_app) = (platform.clone(), app.clone());
     let one_off =
         to_the_end(async move { control.run_one_off(&user, &its_app, request).await }).await?;
     let mut dyno = shape(&app, &mut Releases::new(&platform, &app), one_off.view)?;
     dyno.attach_url = one_off.attach_secret.map(|secret| format!("{}/attach/{secret}", base.0));
+    Ok((StatusCode::CREATED, Json(dyno)))
+}
+
+/// Runs a command inside a dyno; the client attaches as to a one-off.
+pub(super) async fn exec(
+    AppOfCaller { user, app }: AppOfCaller,
+    Control(platform): Control,
+    Path((_, name)): Path<(String, String)>,
+    base: BaseUrl,
+    JsonBody(body): JsonBody<DynoExec>,
+) -> ApiResult<(StatusCode, Json<Dyno>)> {
+    let request = ExecRequest {
+        command: match body.command {
+            Some(ExecCommand::Line(line)) => ExecLine::Line(line),
+            Some(ExecCommand::Words(words)) => ExecLine::Words(words),
+            None => ExecLine::Shell,
+        },
+        terminal: terminal(true, body.force_no_tty, &body.env),
+        environment: environment(body.env),
+    };
+    let view = find(&platform, &app, &name).await?;
+    let prepared = platform.exec(&user, &app, view, request).await?;
+    let mut dyno = shape(&app, &mut Releases::new(&platform, &app), prepared.view)?;
+    dyno.attach_url = prepared.attach_secret.map(|secret| format!("{}/attach/{secret}", base.0));
     Ok((StatusCode::CREATED, Json(dyno)))
 }
 
@@ -205,7 +230,8 @@ fn shape(app: &App, releases: &mut Releases<'_>, view: InstanceView) -> Result<D
         process_type: view.process.to_string(),
         state: view.state.as_str().to_owned(),
         command: view.command,
-        size: fixed::SIZE.to_owned(),
+        size: view.size.to_owned(),
+        reason: view.reason,
         attach_url: None,
         app: app_reference(app),
         release: releases.reference(view.release)?,

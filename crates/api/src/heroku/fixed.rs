@@ -1,4 +1,4 @@
-//! What there is one of, or none: stack, region, size, and lists that are empty here.
+//! What is the same for all: stack, region, sizes, and lists that are empty here.
 
 use crate::convention::{ApiError, ApiResult, AppOfCaller, Caller, RangeHeader};
 use crate::state::ApiState;
@@ -6,6 +6,8 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Value, json};
+use windlass_control::PlatformError;
+use windlass_core::process_limits::{ProcessSize, SIZES};
 use windlass_wire::Reference;
 
 pub(super) const STACK: &str = "debian-12";
@@ -15,9 +17,8 @@ pub(super) const GENERATION: &str = "cedar";
 const GENERATION_ID: &str = "b0a4b4a0-3f2a-4d62-8f4e-9a8b7d1c5e01";
 const REGION: &str = "local";
 const REGION_ID: &str = "c8d1f2b3-6a5e-4f70-8b9c-1e2d3f4a5b02";
-/// The name under which clients know a dyno that may use what the server gives it.
-pub(super) const SIZE: &str = "Standard-1X";
-const SIZE_ID: &str = "d2e3f4a5-7b6c-4d81-9eaf-2b3c4d5e6f03";
+/// The identifiers of sizes begin with it and end with their place in the list.
+const SIZE_ID: &str = "d2e3f4a5-7b6c-4d81-9eaf-2b3c4d5e6f";
 /// When the things on this page came into being.
 const SINCE: &str = "2026-01-01T00:00:00Z";
 
@@ -54,8 +55,13 @@ pub(super) fn region_reference() -> Reference {
     reference(REGION_ID, REGION)
 }
 
-pub(super) fn size_reference() -> Reference {
-    reference(SIZE_ID, SIZE)
+pub(super) fn size_reference(name: &str) -> Reference {
+    reference(&size_id(name), name)
+}
+
+fn size_id(name: &str) -> String {
+    let place = SIZES.iter().position(|size| size.name == name).map_or(0, |index| index + 1);
+    format!("{SIZE_ID}{place:02x}")
 }
 
 fn reference(id: &str, name: &str) -> Reference {
@@ -72,15 +78,20 @@ pub(super) fn check_region(wanted: Option<&str>) -> ApiResult<()> {
     check("region", wanted, REGION, REGION_ID)
 }
 
-/// Refuses a size that is not here. Sizes come as text or as `{"name": …}` or `{"id": …}`.
-pub(super) fn check_size(wanted: Option<&Value>) -> ApiResult<()> {
-    let text = wanted.map(|wanted| match wanted {
-        Value::Object(map) => {
+/// Returns the name of a size that comes as text or as `{"name": …}` or `{"id": …}`.
+pub(super) fn size_name(wanted: Option<&Value>) -> ApiResult<Option<String>> {
+    let text = match wanted {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(map)) => {
             map.get("name").or_else(|| map.get("id")).and_then(Value::as_str).unwrap_or_default()
         }
-        other => other.as_str().unwrap_or_default(),
-    });
-    check("dyno size", text, SIZE, SIZE_ID)
+        Some(other) => other.as_str().unwrap_or_default(),
+    };
+    if let Some(size) = SIZES.iter().find(|size| size_id(size.name) == text) {
+        return Ok(Some(size.name.to_owned()));
+    }
+    let size = ProcessSize::named(text).map_err(PlatformError::from)?;
+    Ok(Some(size.name.to_owned()))
 }
 
 fn check(what: &str, wanted: Option<&str>, name: &str, id: &str) -> ApiResult<()> {
@@ -113,12 +124,17 @@ async fn sizes(
     axum::extract::State(state): axum::extract::State<ApiState>,
     range: RangeHeader,
 ) -> Response {
-    #[allow(clippy::cast_precision_loss)]
-    let gibibytes = state.platform.settings().instance.memory_bytes as f64 / (1u64 << 30) as f64;
-    range.answer(vec![json!({
-        "id": SIZE_ID, "name": SIZE, "memory": gibibytes, "compute": 1, "dedicated": false, "dyno_units": 1,
-        "cost": null, "private_space_only": false, "generation": generation_reference(),
-    })])
+    let default_bytes = state.platform.settings().instance.memory_bytes;
+    let sizes = SIZES.iter().map(|size| {
+        #[allow(clippy::cast_precision_loss)]
+        let gibibytes = size.memory_bytes.unwrap_or(default_bytes) as f64 / (1u64 << 30) as f64;
+        json!({
+            "id": size_id(size.name), "name": size.name, "memory": gibibytes,
+            "compute": size.cpu_shares.unwrap_or(1_024) / 1_024, "dedicated": false, "dyno_units": 1,
+            "cost": null, "private_space_only": false, "generation": generation_reference(),
+        })
+    });
+    range.answer(sizes.collect())
 }
 
 async fn nothing(_caller: Caller, range: RangeHeader) -> Response {
@@ -140,12 +156,14 @@ mod tests {
 
     #[test]
     fn sizes_are_text_or_references_in_any_case() {
-        for good in [json!("standard-1x"), json!({"name": "Standard-1X"}), json!({"id": SIZE_ID})] {
-            assert!(check_size(Some(&good)).is_ok(), "{good}");
+        let id = size_id("Standard-2X");
+        assert_eq!(size_id("Standard-1X"), "d2e3f4a5-7b6c-4d81-9eaf-2b3c4d5e6f03", "as ever");
+        for good in [json!("standard-2x"), json!({"name": "Standard-2X"}), json!({"id": id})] {
+            assert_eq!(size_name(Some(&good)).unwrap().as_deref(), Some("Standard-2X"), "{good}");
         }
-        assert!(check_size(None).is_ok());
-        for bad in [json!("performance-l"), json!({"name": "eco"}), json!(1), json!({})] {
-            assert!(check_size(Some(&bad)).is_err(), "{bad}");
+        assert_eq!(size_name(None).unwrap(), None);
+        for bad in [json!("huge"), json!({"name": "free"}), json!(1), json!({})] {
+            assert!(size_name(Some(&bad)).is_err(), "{bad}");
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 use windlass_control::records::{App, User};
-use windlass_control::run::{FormationView, Quantity};
+use windlass_control::run::{FormationChange, FormationView, Quantity};
 use windlass_control::{Platform, records};
 use windlass_core::names::ProcessType;
 use windlass_wire::Formation;
@@ -54,15 +54,15 @@ pub(super) async fn update_many(
     Control(platform): Control,
     JsonBody(body): JsonBody<UpdateMany>,
 ) -> ApiResult<Json<Vec<Formation>>> {
-    let mut updates = Vec::new();
+    let mut changes = Vec::new();
     for update in body.updates {
         let name = update
             .process_type
             .clone()
             .ok_or_else(|| ApiError::invalid("Each update needs a `type`."))?;
-        updates.extend(parsed(&platform, &app, &name, update)?);
+        changes.push(parsed(&platform, &app, &name, update)?);
     }
-    let formation = scale(platform, user, app.clone(), updates).await?;
+    let formation = change(platform, user, app.clone(), changes).await?;
     Ok(Json(formation.into_iter().map(|view| shape(&app, view)).collect()))
 }
 
@@ -73,34 +73,33 @@ pub(super) async fn update_one(
     JsonBody(update): JsonBody<Update>,
 ) -> ApiResult<Json<Formation>> {
     let process = process_type(&platform, &app, &name)?;
-    let updates = Vec::from_iter(parsed(&platform, &app, &name, update)?);
-    let formation = scale(platform, user, app.clone(), updates).await?;
+    let changes = vec![parsed(&platform, &app, &name, update)?];
+    let formation = change(platform, user, app.clone(), changes).await?;
     let view = find(formation, process.as_str())?;
     Ok(Json(shape(&app, view)))
 }
 
-async fn scale(
+async fn change(
     platform: Platform,
     user: User,
     app: App,
-    updates: Vec<(ProcessType, Quantity)>,
+    changes: Vec<FormationChange>,
 ) -> ApiResult<Vec<FormationView>> {
-    if updates.is_empty() {
-        return Ok(platform.formation(&app)?);
-    }
-    to_the_end(async move { platform.scale(&user, &app, updates).await }).await
+    to_the_end(async move { platform.change_formation(&user, &app, changes).await }).await
 }
 
-/// Returns what to scale, or nothing when the update says only a size.
+/// Returns what to change; nothing but the process type when the update says no more.
 fn parsed(
     platform: &Platform,
     app: &App,
     name: &str,
     update: Update,
-) -> ApiResult<Option<(ProcessType, Quantity)>> {
-    fixed::check_size(update.size.as_ref().or(update.dyno_size.as_ref()))?;
-    let process = process_type(platform, app, name)?;
-    Ok(update.quantity.as_ref().map(quantity).transpose()?.map(|quantity| (process, quantity)))
+) -> ApiResult<FormationChange> {
+    Ok(FormationChange {
+        process: process_type(platform, app, name)?,
+        quantity: update.quantity.as_ref().map(quantity).transpose()?,
+        size: fixed::size_name(update.size.as_ref().or(update.dyno_size.as_ref()))?,
+    })
 }
 
 /// Reads a process type, or the id of a formation entry.
@@ -149,8 +148,8 @@ fn shape(app: &App, view: FormationView) -> Formation {
         id: view.id.to_string(),
         process_type: view.process.to_string(),
         quantity: view.quantity,
-        size: fixed::SIZE.to_owned(),
-        dyno_size: fixed::size_reference(),
+        size: view.size.to_owned(),
+        dyno_size: fixed::size_reference(view.size),
         command: view.command,
         app: app_reference(app),
         created_at: updated_at.clone(),

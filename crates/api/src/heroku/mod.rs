@@ -5,20 +5,28 @@ mod app;
 mod authorization;
 mod build;
 mod buildpack;
+mod check;
 mod config_var;
+mod cron;
+mod deploys;
 mod domain;
 mod dyno;
 mod fixed;
 mod formation;
+mod git;
 mod image;
 mod key;
+mod limits;
 mod log_session;
+mod network_link;
+mod registry;
 mod release;
 mod source;
+mod volume;
 
 use crate::state::ApiState;
 use axum::Router;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use std::collections::HashMap;
 use windlass_control::records::App;
 use windlass_control::{Platform, Result};
@@ -31,6 +39,9 @@ pub(crate) fn routes() -> Router<ApiState> {
         .merge(app_routes())
         .merge(process_routes())
         .merge(stream_routes())
+        .merge(git_routes())
+        .merge(cron_routes())
+        .merge(volume_routes())
         .merge(fixed::routes())
 }
 
@@ -41,6 +52,8 @@ fn account_routes() -> Router<ApiState> {
         .route("/account/rate-limits", get(account::rate_limits))
         .route("/account/keys", get(key::list).post(key::create))
         .route("/account/keys/{key}", get(key::info).delete(key::remove))
+        .route("/registries", get(registry::list))
+        .route("/registries/{host}", put(registry::log_in).delete(registry::log_out))
         .route("/oauth/authorizations", get(authorization::list).post(authorization::create))
         .route(
             "/oauth/authorizations/{authorization}",
@@ -58,6 +71,8 @@ fn app_routes() -> Router<ApiState> {
         .route("/apps/{app}/config-vars", get(config_var::info).patch(config_var::update))
         .route("/apps/{app}/domains", get(domain::list).post(domain::create))
         .route("/apps/{app}/domains/{domain}", get(domain::info).delete(domain::remove))
+        .route("/apps/{app}/network-links", get(network_link::list).post(network_link::create))
+        .route("/apps/{app}/network-links/{link}", delete(network_link::remove))
         .route("/apps/{app}/releases", get(release::list).post(release::create))
         .route("/apps/{app}/releases/{release}", get(release::info))
         .route("/apps/{app}/releases/{release}/config-vars", get(release::config_vars))
@@ -69,11 +84,24 @@ fn app_routes() -> Router<ApiState> {
         .route("/apps/{app}/sources", post(source::create_for_app))
         .route("/apps/{app}/images", post(image::load))
         .route("/apps/{app}/images/current", get(image::save))
+        .route("/apps/{app}/images/pull", post(registry::pull))
         .route("/apps/{app}/log-sessions", post(log_session::create))
 }
 
 fn process_routes() -> Router<ApiState> {
     Router::new()
+        .route("/apps/{app}/checks", get(check::list))
+        .route("/apps/{app}/checks/{process}", put(check::update).delete(check::remove))
+        .route("/apps/{app}/checks/actions/run", post(check::run))
+        .route("/apps/{app}/limits", get(limits::list))
+        .route("/apps/{app}/limits/{process}", patch(limits::update).delete(limits::remove))
+        .route("/apps/{app}/deploys", get(deploys::info).patch(deploys::update))
+        .route("/apps/{app}/deploys/actions/promote", post(deploys::promote))
+        .route("/apps/{app}/deploys/actions/abort", post(deploys::abort))
+        .route("/apps/{app}/deploys/actions/lock", post(deploys::lock))
+        .route("/apps/{app}/deploys/actions/unlock", post(deploys::unlock))
+        .route("/apps/{app}/actions/stop", post(deploys::stop))
+        .route("/apps/{app}/actions/start", post(deploys::start))
         .route("/apps/{app}/formation", get(formation::list).patch(formation::update_many))
         .route(
             "/apps/{app}/formation/{formation}",
@@ -84,6 +112,45 @@ fn process_routes() -> Router<ApiState> {
         .route("/apps/{app}/dynos", get(dyno::list).post(dyno::create).delete(dyno::restart_all))
         .route("/apps/{app}/dynos/{dyno}", get(dyno::info).delete(dyno::restart_one))
         .route("/apps/{app}/dynos/{dyno}/actions/stop", post(dyno::stop))
+        .route("/apps/{app}/dynos/{dyno}/actions/exec", post(dyno::exec))
+}
+
+/// What is ours alone: sources that are fetched.
+fn git_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/apps/{app}/git-sync", post(git::sync))
+        .route("/apps/{app}/git-key", get(git::key))
+        .route(
+            "/apps/{app}/git-webhook",
+            get(git::webhook).post(git::enable_webhook).delete(git::disable_webhook),
+        )
+        .route("/account/git-credentials", get(git::credentials).put(git::set_credential))
+        .route("/account/git-credentials/{host}", delete(git::remove_credential))
+        .route("/webhooks/git/{app}", post(git::call))
+}
+
+fn cron_routes() -> Router<ApiState> {
+    let one = "/apps/{app}/cron-jobs/{job}";
+    Router::new()
+        .route("/apps/{app}/cron-jobs", get(cron::list).post(cron::create))
+        .route(one, get(cron::info).patch(cron::update).delete(cron::remove))
+        .route(&format!("{one}/runs"), get(cron::runs).post(cron::run))
+        .route(&format!("{one}/runs/{{run}}"), get(cron::run_info))
+        .route(&format!("{one}/runs/{{run}}/output"), get(cron::output))
+}
+
+fn volume_routes() -> Router<ApiState> {
+    let one = "/apps/{app}/volumes/{volume}";
+    Router::new()
+        .route("/volumes", get(volume::list_all))
+        .route("/volumes/{volume}", delete(volume::remove_any))
+        .route("/apps/{app}/volumes", get(volume::list).post(volume::create))
+        .route("/apps/{app}/volumes/actions/attach", post(volume::attach))
+        .route(one, get(volume::info).patch(volume::update).delete(volume::remove))
+        .route(&format!("{one}/snapshots"), get(volume::snapshots).post(volume::snapshot))
+        .route(&format!("{one}/snapshots/{{snapshot}}"), delete(volume::remove_snapshot))
+        .route(&format!("{one}/actions/restore"), post(volume::restore))
+        .route(&format!("{one}/archive"), get(volume::back_up).post(volume::fill))
 }
 
 /// URLs that carry their own secret.

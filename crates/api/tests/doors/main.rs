@@ -10,6 +10,7 @@ mod git;
 mod git_over_http;
 mod git_over_ssh;
 mod lists;
+mod network_links;
 mod routes;
 mod sources;
 mod support;

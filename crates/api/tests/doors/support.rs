@@ -19,6 +19,7 @@ use windlass_core::driver::{
 };
 use windlass_core::ids::{BuildId, Digest, InstanceId};
 use windlass_core::instance::{ExitStatus, InstanceSpec, InstanceState, ObservedInstance};
+use windlass_core::links::Links;
 use windlass_core::route::{RouterCommand, RouterPort, RouterReply, RouterUnavailable};
 use windlass_oci::ImageStore;
 
@@ -37,14 +38,21 @@ impl Driver for EchoDriver {
             while let Some(AttachedInput::Stdin(bytes)) = inputs.recv().await {
                 let _ = outputs.send(AttachedOutput::Stdout(bytes)).await;
             }
-            let status = ExitStatus { code: 3, out_of_memory: false, reason: None, at_ms: 0 };
+            let status = ExitStatus {
+                code: 3,
+                out_of_memory: false,
+                out_of_processes: false,
+                reason: None,
+                at_ms: 0,
+            };
             let _ = outputs.send(AttachedOutput::Exited(status)).await;
         });
         let instance = ObservedInstance {
             spec,
             state: InstanceState::Running,
-            started_at_ms: 0,
+            started_at_ms: now_ms(),
             address: None,
+            private_address: None,
         };
         Ok(Attached { instance, output, input })
     }
@@ -55,6 +63,9 @@ impl Driver for EchoDriver {
         Ok(Vec::new())
     }
     async fn forget(&self, _id: &InstanceId) -> Result<(), DriverError> {
+        Ok(())
+    }
+    async fn set_links(&self, _links: &Links) -> Result<(), DriverError> {
         Ok(())
     }
     fn events(&self) -> broadcast::Receiver<InstanceEvent> {
@@ -99,6 +110,7 @@ impl Server {
             boot_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(1),
             stop_grace: Duration::from_secs(1),
+            run_timeout: Duration::from_secs(86_400),
             release_timeout: Duration::from_secs(5),
             build: windlass_control::BuildSettings {
                 concurrent: 1,
@@ -107,13 +119,18 @@ impl Server {
                 cpu_millis: 1000,
                 processes: 256,
                 disk_bytes: 1 << 30,
+                image_bytes: 1 << 30,
+                cache_max_age: Duration::from_secs(60 * 60),
+                cache_max_bytes: 1 << 30,
                 environment: Default::default(),
             },
             instance: windlass_control::InstanceSettings {
                 memory_bytes: 512 << 20,
                 cpu_millis: 1000,
                 processes: 256,
+                disk_bytes: 1 << 30,
             },
+            disk_reserve_bytes: 0,
             releases_kept: 5,
         };
         std::fs::create_dir_all(&settings.data_directory).unwrap();
@@ -225,6 +242,7 @@ impl Server {
             image: Some(Digest::from_sha256(&[7; 32])),
             config_vars: Default::default(),
             processes: Default::default(),
+            manifest: Default::default(),
             commit: None,
         };
         let release = store.insert_release(&release, 1).unwrap();
@@ -294,4 +312,9 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.status, self.text())
     }
+}
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
 }

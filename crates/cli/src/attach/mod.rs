@@ -5,4 +5,4 @@ mod frames;
 mod pump;
 
 pub use connection::Connection;
-pub use pump::{Attachment, Signals};
+pub use pump::{Attachment, Signals, Sink};

@@ -34,6 +34,22 @@ impl Signals {
     }
 }
 
+/// Where what the process writes goes.
+pub trait Sink {
+    fn out(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn err(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl Sink for Output {
+    fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes(bytes)
+    }
+
+    fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.error_bytes(bytes)
+    }
+}
+
 /// A running attachment.
 pub struct Attachment<'a> {
     connection: Connection,
@@ -67,7 +83,7 @@ impl<'a> Attachment<'a> {
     ///
     /// SIGTERM and SIGHUP are passed on and end it here with 128 and the number, as does
     /// a second SIGINT. The connection's end without an exit code is an error.
-    pub fn run(mut self, output: &mut Output) -> Result<u8> {
+    pub fn run(mut self, output: &mut impl Sink) -> Result<u8> {
         if self.terminal {
             self.send_size();
         }
@@ -103,7 +119,7 @@ impl<'a> Attachment<'a> {
     }
 
     /// The connection has ended: the exit code must be among what has come.
-    fn finish(mut self, output: &mut Output) -> Result<u8> {
+    fn finish(mut self, output: &mut impl Sink) -> Result<u8> {
         while let Some(frame) = decode(&mut self.connection.received)? {
             if let Some(code) = show(&frame, output)? {
                 return Ok(code);
@@ -198,10 +214,10 @@ impl<'a> Attachment<'a> {
 /// Writes a frame's output; gives the exit code of the last frame.
 ///
 /// Codes outside of 0 to 255 (a signal, as -N) become 1 or 128 + N.
-fn show(frame: &Frame, output: &mut Output) -> Result<Option<u8>> {
+fn show(frame: &Frame, output: &mut impl Sink) -> Result<Option<u8>> {
     match frame.kind {
-        attach::STDOUT => output.bytes(&frame.payload)?,
-        attach::STDERR => output.error_bytes(&frame.payload)?,
+        attach::STDOUT => output.out(&frame.payload)?,
+        attach::STDERR => output.err(&frame.payload)?,
         attach::EXIT => {
             let code = frame.payload.first_chunk::<4>();
             let code = code.map_or(1, |bytes| i32::from_le_bytes(*bytes));

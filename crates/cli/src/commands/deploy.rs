@@ -17,7 +17,7 @@ pub struct Deploy {
     /// The folder to deploy; what .gitignore names is left out [default: the current folder]
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Deploy a tar archive instead (.tar or .tar.gz): a file, a URL, or - for standard input
+    /// Deploy an archive instead (.tar, .tar.gz or .zip): a file, a URL, or - for standard input
     #[arg(long, value_name = "FILE|URL|-", conflicts_with = "directory")]
     tar: Option<String>,
     #[command(flatten)]
@@ -30,30 +30,7 @@ impl Deploy {
         let source_blob = self.source(session, &client)?;
         let path = app_path(&app, "/builds");
         let build: Build = client.post(&path, &BuildCreate { source_blob })?;
-        let shown = show(session, &client, &build);
-        let build: Build = client.get(&app_path(&app, &format!("/builds/{}", build.id)))?;
-        if build.status == "pending" {
-            shown?;
-            let hint = format!("Follow it with `windlass builds:output {} -a {app}`.", build.id);
-            return Err(CliError::general("The build goes on, but its output ended.").hint(hint));
-        }
-        if build.status != "succeeded" {
-            return Err(CliError::general(format!("The build of {app} failed.")));
-        }
-        let release: Option<Release> = match &build.release {
-            Some(release) => {
-                Some(client.get(&app_path(&app, &format!("/releases/{}", release.id)))?)
-            }
-            None => None,
-        };
-        match release {
-            Some(release) if release.status == "succeeded" => Ok(()),
-            Some(release) => Err(CliError::general(format!(
-                "The build succeeded, but the release v{} did not.",
-                release.version
-            ))),
-            None => Err(CliError::general("The build succeeded, but it was not released.")),
-        }
+        follow(session, &client, &app, &build)
     }
 
     /// Uploads what is to be deployed, unless it is somewhere else already.
@@ -90,6 +67,40 @@ impl Deploy {
                 Ok(BuildSource { url: Some(url), version: folder.version()?, checksum: None })
             }
         }
+    }
+}
+
+/// Shows what a build says until its release is live.
+///
+/// # Errors
+/// If the build or its release failed.
+pub(super) fn follow(
+    session: &mut Session,
+    client: &Client,
+    app: &str,
+    build: &Build,
+) -> Result<()> {
+    let shown = show(session, client, build);
+    let build: Build = client.get(&app_path(app, &format!("/builds/{}", build.id)))?;
+    if build.status == "pending" {
+        shown?;
+        let hint = format!("Follow it with `windlass builds:output {} -a {app}`.", build.id);
+        return Err(CliError::general("The build goes on, but its output ended.").hint(hint));
+    }
+    if build.status != "succeeded" {
+        return Err(CliError::general(format!("The build of {app} failed.")));
+    }
+    let release: Option<Release> = match &build.release {
+        Some(release) => Some(client.get(&app_path(app, &format!("/releases/{}", release.id)))?),
+        None => None,
+    };
+    match release {
+        Some(release) if release.status == "succeeded" => Ok(()),
+        Some(release) => Err(CliError::general(format!(
+            "The build succeeded, but the release v{} did not.",
+            release.version
+        ))),
+        None => Err(CliError::general("The build succeeded, but it was not released.")),
     }
 }
 

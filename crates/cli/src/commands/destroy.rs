@@ -2,10 +2,11 @@
 
 use super::app_path;
 use crate::arguments::AppArguments;
+use crate::client::Range;
 use crate::error::{CliError, Result};
 use crate::git::Repository;
 use crate::session::Session;
-use windlass_wire::App;
+use windlass_wire::{App, Volume};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Destroy {
@@ -15,6 +16,9 @@ pub struct Destroy {
     /// The app's name once more, instead of a question
     #[arg(short, long, value_name = "NAME")]
     confirm: Option<String>,
+    /// Delete its volumes too, with all that is in them
+    #[arg(long)]
+    with_volumes: bool,
     #[command(flatten)]
     app: AppArguments,
 }
@@ -31,13 +35,26 @@ impl Destroy {
             "Destroying {} (with its releases, config vars and domains)",
             session.output.app(&app.name)
         );
-        session.output.action(&message, || client.delete(&path), |_, ()| None)?;
+        let volumes: Vec<Volume> = match self.with_volumes {
+            true => Vec::new(),
+            false => client.list(&app_path(&name, "/volumes"), Range::All)?,
+        };
+        let query = if self.with_volumes { "?with_volumes=true" } else { "" };
+        let destroy = || client.delete(&format!("{path}{query}"));
+        session.output.action(&message, destroy, |_, ()| None)?;
+        if !volumes.is_empty() {
+            let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+            session.output.note(format!(
+                "Kept its volumes: {}. `windlass volumes --all` shows them.",
+                names.join(", ")
+            ))?;
+        }
         forget_remotes(session, &app)
     }
 }
 
 /// The name given again, by option or as an answer on the terminal.
-fn confirmed(session: &mut Session, app: &str, given: Option<&str>) -> Result<()> {
+pub(super) fn confirmed(session: &mut Session, app: &str, given: Option<&str>) -> Result<()> {
     let again = format!("Pass --confirm {app} to go ahead.");
     let answer = match given {
         Some(given) => given.to_owned(),

@@ -1,6 +1,7 @@
-//! `windlass image:load`, `windlass image:save`
+//! `windlass image:deploy`, `windlass image:load`, `windlass image:save`
 
 use super::app_path;
+use super::deploy::follow;
 use super::releases::succeeded;
 use crate::arguments::{AppArguments, JsonArguments};
 use crate::error::{CliError, Result};
@@ -8,7 +9,26 @@ use crate::session::Session;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
-use windlass_wire::Release;
+use windlass_wire::{Build, ImagePull, Release};
+
+/// Deploys an image that the server pulls from a registry.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Deploy {
+    /// HOST/NAME, HOST/NAME:TAG or HOST/NAME@sha256:DIGEST
+    #[arg(value_name = "REF")]
+    reference: String,
+    #[command(flatten)]
+    app: AppArguments,
+}
+
+impl Deploy {
+    pub fn run(self, session: &mut Session) -> Result<()> {
+        let (client, app) = session.app_client(&self.app)?;
+        let body = ImagePull { reference: self.reference };
+        let build: Build = client.post(&app_path(&app, "/images/pull"), &body)?;
+        follow(session, &client, &app, &build)
+    }
+}
 
 /// Deploys an image from an archive as `docker save` or an OCI tool writes it.
 #[derive(Clone, Debug, clap::Args)]

@@ -4,27 +4,37 @@ mod apps;
 mod authorizations;
 mod buildpacks;
 mod builds;
+mod checks;
 mod completions;
 mod config;
 mod create;
+mod cron;
 mod deploy;
+mod deploys;
 mod destroy;
 mod domains;
+mod exec;
 mod git;
+mod git_source;
 mod image;
 mod info;
 mod keys;
+mod limits;
 mod login;
 mod logout;
 mod logs;
 mod maintenance;
+mod network;
 mod open;
 mod ps;
+mod registry;
 mod releases;
 mod rename;
 mod rollback;
 mod run;
+mod snapshots;
 mod version;
+mod volumes;
 mod whoami;
 
 use crate::client::encoded;
@@ -68,6 +78,8 @@ pub enum Command {
     /// Answer git's question for credentials
     #[command(name = "git:credentials", hide = true)]
     GitCredentials(git::Credentials),
+    #[command(flatten)]
+    GitSource(git_source::GitSourceCommand),
 
     /// Show an app's config vars
     #[command(name = "config")]
@@ -91,15 +103,25 @@ pub enum Command {
     /// Restart all processes, one type or one process
     #[command(name = "ps:restart", aliases = ["restart", "dyno:restart"])]
     PsRestart(ps::Restart),
-    /// Stop one process or one type
+    /// Stop one process or one type, or the app as a whole
     #[command(name = "ps:stop", aliases = ["ps:kill", "stop", "kill", "dyno:stop", "dyno:kill"])]
     PsStop(ps::Stop),
+    #[command(flatten)]
+    Checks(checks::ChecksCommand),
+    #[command(flatten)]
+    Limits(limits::LimitsCommand),
+    #[command(flatten)]
+    Deploys(deploys::DeploysCommand),
+    #[command(flatten)]
+    Cron(cron::CronCommand),
     /// Run a command in a new process of the app
     #[command(name = "run")]
     Run(run::Run),
     /// Run a command in a new process and leave it running
     #[command(name = "run:detached")]
     RunDetached(run::RunDetached),
+    #[command(flatten)]
+    Exec(exec::ExecCommands),
     /// Show or follow an app's logs
     #[command(name = "logs", alias = "log")]
     Logs(logs::Logs),
@@ -147,12 +169,61 @@ pub enum Command {
     #[command(name = "builds:cache:purge")]
     BuildsCachePurge(builds::BuildsCachePurge),
 
+    /// Deploy an image from a registry
+    #[command(name = "image:deploy")]
+    ImageDeploy(image::Deploy),
     /// Deploy an image from an archive (docker save, OCI)
     #[command(name = "image:load")]
     ImageLoad(image::Load),
     /// Write the image of the current release as an archive
     #[command(name = "image:save")]
     ImageSave(image::Save),
+    /// List the registries that the server is logged in to
+    #[command(name = "registries", alias = "registry:list")]
+    Registries(registry::List),
+    /// Log the server in to a registry
+    #[command(name = "registry:login")]
+    RegistryLogin(registry::Login),
+    /// Forget the server's login to a registry
+    #[command(name = "registry:logout")]
+    RegistryLogout(registry::Logout),
+
+    /// List an app's volumes
+    #[command(name = "volumes")]
+    Volumes(volumes::List),
+    /// Create a volume and mount it
+    #[command(name = "volumes:create", alias = "volumes:add")]
+    VolumesCreate(volumes::Create),
+    /// Make a volume larger
+    #[command(name = "volumes:resize", alias = "volumes:extend")]
+    VolumesResize(volumes::Resize),
+    /// Give a volume back to its app's processes
+    #[command(name = "volumes:mount")]
+    VolumesMount(volumes::Named),
+    /// Take a volume from its app's processes
+    #[command(name = "volumes:unmount")]
+    VolumesUnmount(volumes::Named),
+    /// Give an app a volume whose app was destroyed
+    #[command(name = "volumes:attach")]
+    VolumesAttach(volumes::Attach),
+    /// Delete a volume with all that is in it
+    #[command(name = "volumes:destroy", alias = "volumes:delete")]
+    VolumesDestroy(volumes::Destroy),
+    /// Keep a copy of a volume as it is now
+    #[command(name = "volumes:snapshot")]
+    VolumesSnapshot(snapshots::Take),
+    /// List the snapshots of a volume
+    #[command(name = "volumes:snapshots")]
+    VolumesSnapshots(snapshots::List),
+    /// Delete a snapshot
+    #[command(name = "volumes:snapshots:destroy")]
+    VolumesSnapshotsDestroy(snapshots::Remove),
+    /// Go back to a snapshot, or to an archive
+    #[command(name = "volumes:restore")]
+    VolumesRestore(snapshots::Restore),
+    /// Write what is in a volume as a tar archive
+    #[command(name = "volumes:backup")]
+    VolumesBackup(snapshots::Backup),
 
     /// List an app's domains
     #[command(name = "domains")]
@@ -172,6 +243,16 @@ pub enum Command {
     /// Take an app out of maintenance mode
     #[command(name = "maintenance:off")]
     MaintenanceOff(maintenance::Off),
+
+    /// Show an app's names on the private network, and its links
+    #[command(name = "network")]
+    Network(network::Show),
+    /// Let an app and another reach each other
+    #[command(name = "network:link")]
+    NetworkLink(network::Link),
+    /// End a link between two apps
+    #[command(name = "network:unlink")]
+    NetworkUnlink(network::Unlink),
 
     /// List your SSH keys
     #[command(name = "keys")]
@@ -208,6 +289,8 @@ pub(crate) fn dispatch(
 ) -> Result<u8> {
     let done = match command {
         Command::Run(arguments) => return arguments.run(session),
+        Command::Exec(command) => return command.run(session),
+        Command::Checks(command) => return command.run(session),
         Command::Login(arguments) => arguments.run(session),
         Command::Logout(arguments) => arguments.run(session),
         Command::Whoami(arguments) => arguments.run(session),
@@ -219,6 +302,7 @@ pub(crate) fn dispatch(
         Command::Open(arguments) => arguments.run(session),
         Command::GitRemote(arguments) => arguments.run(session),
         Command::GitCredentials(arguments) => arguments.run(session),
+        Command::GitSource(command) => command.run(session),
         Command::Config(arguments) => arguments.run(session),
         Command::ConfigSet(arguments) => arguments.run(session),
         Command::ConfigGet(arguments) => arguments.run(session),
@@ -227,6 +311,9 @@ pub(crate) fn dispatch(
         Command::PsScale(arguments) => arguments.run(session),
         Command::PsRestart(arguments) => arguments.run(session),
         Command::PsStop(arguments) => arguments.run(session),
+        Command::Limits(command) => command.run(session),
+        Command::Deploys(command) => command.run(session),
+        Command::Cron(command) => command.run(session),
         Command::RunDetached(arguments) => arguments.run(session),
         Command::Logs(arguments) => arguments.run(session),
         Command::Releases(arguments) => arguments.run(session),
@@ -243,14 +330,33 @@ pub(crate) fn dispatch(
         Command::BuildsCancel(arguments) => arguments.run(session),
         Command::BuildsCachePurge(arguments) => arguments.run(session),
         Command::Deploy(arguments) => arguments.run(session),
+        Command::ImageDeploy(arguments) => arguments.run(session),
         Command::ImageLoad(arguments) => arguments.run(session),
         Command::ImageSave(arguments) => arguments.run(session),
+        Command::Registries(arguments) => arguments.run(session),
+        Command::RegistryLogin(arguments) => arguments.run(session),
+        Command::RegistryLogout(arguments) => arguments.run(session),
+        Command::Volumes(arguments) => arguments.run(session),
+        Command::VolumesCreate(arguments) => arguments.run(session),
+        Command::VolumesResize(arguments) => arguments.run(session),
+        Command::VolumesMount(arguments) => arguments.mount(session),
+        Command::VolumesUnmount(arguments) => arguments.unmount(session),
+        Command::VolumesAttach(arguments) => arguments.run(session),
+        Command::VolumesDestroy(arguments) => arguments.run(session),
+        Command::VolumesSnapshot(arguments) => arguments.run(session),
+        Command::VolumesSnapshots(arguments) => arguments.run(session),
+        Command::VolumesSnapshotsDestroy(arguments) => arguments.run(session),
+        Command::VolumesRestore(arguments) => arguments.run(session),
+        Command::VolumesBackup(arguments) => arguments.run(session),
         Command::Domains(arguments) => arguments.run(session),
         Command::DomainsAdd(arguments) => arguments.run(session),
         Command::DomainsRemove(arguments) => arguments.run(session),
         Command::Maintenance(arguments) => arguments.run(session),
         Command::MaintenanceOn(arguments) => arguments.run(session),
         Command::MaintenanceOff(arguments) => arguments.run(session),
+        Command::Network(arguments) => arguments.run(session),
+        Command::NetworkLink(arguments) => arguments.run(session),
+        Command::NetworkUnlink(arguments) => arguments.run(session),
         Command::Keys(arguments) => arguments.run(session),
         Command::KeysAdd(arguments) => arguments.run(session),
         Command::KeysRemove(arguments) => arguments.run(session),

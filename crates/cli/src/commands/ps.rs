@@ -66,7 +66,11 @@ fn show_group(session: &mut Session, one_off: bool, members: &[Dyno]) -> Result<
             "crashed" | "down" => Style::Red,
             _ => Style::Yellow,
         };
-        let state = session.output.paint(style, &process.state);
+        let state = match &process.reason {
+            Some(reason) => format!("{} ({reason})", process.state),
+            None => process.state.clone(),
+        };
+        let state = session.output.paint(style, &state);
         let since = with_age(&process.updated_at, session.environment.now);
         let since = session.output.paint(Style::Dim, &since);
         let command = match one_off {
@@ -197,8 +201,9 @@ impl Restart {
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Stop {
-    /// A process (web.1, run.1234) or a type (web)
-    name: String,
+    /// A process (web.1, run.1234) or a type (web): it comes back. Without it: the app as a whole,
+    /// until ps:start
+    name: Option<String>,
     #[command(flatten)]
     app: AppArguments,
 }
@@ -206,8 +211,10 @@ pub struct Stop {
 impl Stop {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
-        let path = format!("{}/actions/stop", one_path(&app, &self.name));
-        let what = named(&self.name);
+        let (what, path) = match &self.name {
+            Some(name) => (named(name), format!("{}/actions/stop", one_path(&app, name))),
+            None => ("all processes".to_owned(), app_path(&app, "/actions/stop")),
+        };
         let message = format!("Stopping {what} on {}", session.output.app(&app));
         let stop = || client.command(Method::POST, &path);
         session.output.action(&message, stop, |_, ()| None)

@@ -3,6 +3,7 @@
 use super::app_path;
 use crate::arguments::{AppArguments, JsonArguments};
 use crate::attach::{Attachment, Connection, Signals};
+use crate::environment::Environment;
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use crate::terminal::{self, RawMode};
@@ -20,6 +21,9 @@ pub struct Run {
     /// NAME=value variables for this process only, separated by semicolons
     #[arg(short, long, value_name = "VARS")]
     env: Option<String>,
+    /// Stop it after so many seconds [default: the server's run.timeout]
+    #[arg(long, value_name = "SECONDS")]
+    time_to_live: Option<u64>,
     /// The size of the process
     #[arg(short, long)]
     size: Option<String>,
@@ -34,22 +38,14 @@ impl Run {
     /// Gives the command's exit code.
     pub fn run(self, session: &mut Session) -> Result<u8> {
         let (client, app) = session.app_client(&self.app)?;
-        let environment = &session.environment;
-        let terminal = !self.no_tty && environment.stdin_terminal && environment.stdout_terminal;
         let mut env = extra_variables(self.env.as_deref())?;
-        if terminal {
-            let term = environment.variable("TERM").unwrap_or("xterm");
-            env.insert("TERM".to_owned(), term.into());
-            if let Some((rows, columns)) = terminal::size() {
-                env.insert("COLUMNS".to_owned(), columns.into());
-                env.insert("LINES".to_owned(), rows.into());
-            }
-        }
+        let terminal = terminal_variables(&session.environment, self.no_tty, &mut env);
         let body = DynoCreate {
             command: command_line(&self.command),
             attach: true,
             env,
             force_no_tty: (!terminal).then_some(true),
+            time_to_live: self.time_to_live,
             size: self.size,
             process_type: None,
         };
@@ -69,7 +65,25 @@ impl Run {
     }
 }
 
-fn attach(session: &mut Session, connection: Connection, terminal: bool) -> Result<u8> {
+/// Adds what makes the server give the command a terminal like ours; tells whether it does.
+pub(super) fn terminal_variables(
+    environment: &Environment,
+    no_tty: bool,
+    env: &mut BTreeMap<String, serde_json::Value>,
+) -> bool {
+    let terminal = !no_tty && environment.stdin_terminal && environment.stdout_terminal;
+    if terminal {
+        let term = environment.variable("TERM").unwrap_or("xterm");
+        env.insert("TERM".to_owned(), term.into());
+        if let Some((rows, columns)) = terminal::size() {
+            env.insert("COLUMNS".to_owned(), columns.into());
+            env.insert("LINES".to_owned(), rows.into());
+        }
+    }
+    terminal
+}
+
+pub(super) fn attach(session: &mut Session, connection: Connection, terminal: bool) -> Result<u8> {
     let failed = |error| CliError::file("Could not set up the terminal", &error);
     let signals = Signals::take().map_err(failed)?;
     let raw = match terminal {
@@ -87,6 +101,9 @@ pub struct RunDetached {
     /// NAME=value variables for this process only, separated by semicolons
     #[arg(short, long, value_name = "VARS")]
     env: Option<String>,
+    /// Stop it after so many seconds [default: the server's run.timeout]
+    #[arg(long, value_name = "SECONDS")]
+    time_to_live: Option<u64>,
     /// The size of the process
     #[arg(short, long)]
     size: Option<String>,
@@ -105,6 +122,7 @@ impl RunDetached {
         let body = DynoCreate {
             command: command_line(&self.command),
             env: extra_variables(self.env.as_deref())?,
+            time_to_live: self.time_to_live,
             size: self.size,
             ..DynoCreate::default()
         };
@@ -123,7 +141,7 @@ impl RunDetached {
     }
 }
 
-fn extra_variables(text: Option<&str>) -> Result<BTreeMap<String, serde_json::Value>> {
+pub(super) fn extra_variables(text: Option<&str>) -> Result<BTreeMap<String, serde_json::Value>> {
     let mut variables = BTreeMap::new();
     for part in text.into_iter().flat_map(|text| text.split(';')) {
         match part.split_once('=') {
@@ -144,7 +162,7 @@ fn extra_variables(text: Option<&str>) -> Result<BTreeMap<String, serde_json::Va
 /// A single argument is a whole command line (`run "rake test | wc"`). Of several, those
 /// with blanks or special characters are kept together as they were given, except that
 /// `$NAME` is still replaced there, as on Heroku: `run echo '$PORT'` prints the app's port.
-fn command_line(arguments: &[String]) -> String {
+pub(super) fn command_line(arguments: &[String]) -> String {
     match arguments {
         [line] => line.clone(),
         several => several.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),

@@ -113,6 +113,7 @@ fn destroying_needs_the_name_again() {
         200,
         app("bibly", "http://git"),
     );
+    server.on("GET /apps/bibly/volumes", 200, json!([]));
     let deletes = || {
         let requests = server.requests();
         requests.iter().filter(|r| r.line.starts_with("DELETE")).count()

@@ -128,6 +128,52 @@ fn run_passes_an_interrupt_on_and_waits_for_the_command() {
 }
 
 #[test]
+fn exec_runs_in_the_first_web_process_and_exits_with_the_commands_code() {
+    let answer =
+        [frame(attach::STDOUT, b"bye\n"), frame(attach::EXIT, &3_i32.to_le_bytes())].concat();
+    let (url, attached) = attach_server(attach::STDIN_CLOSED, answer);
+    let server = Server::start();
+    let path = "POST /apps/bibly/dynos/web.1/actions/exec";
+    server.on(path, 201, dyno("web.1", "up", Some(&url)));
+    let machine = Machine::using(&server);
+    let (mut child, mut stdout) = start(&machine, "ps:exec -- cat -n");
+    drop(child.stdin.take());
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "ready\nbye\n");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    attached.join().unwrap();
+    let body = server.body(path);
+    assert_eq!((&body["command"], &body["force_no_tty"]), (&json!("cat -n"), &json!(true)));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "Running cat -n in web.1 of ⬢ bibly... done\n");
+}
+
+#[test]
+fn files_are_copied_as_archives() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer =
+        [frame(attach::STDERR, b"tar: no room\n"), frame(attach::EXIT, &2_i32.to_le_bytes())];
+    let (url, attached) = attach_server(attach::STDIN, answer.concat());
+    let server = Server::start();
+    let path = "POST /apps/bibly/dynos/worker.2/actions/exec";
+    server.on(path, 201, dyno("worker.2", "up", Some(&url)));
+    let machine = Machine::using(&server);
+    let file = folder.path().join("notes");
+    std::fs::write(&file, "some notes").unwrap();
+    let words = format!("ps:copy {} worker.2:/tmp/", file.display());
+    let (mut child, _) = start(&machine, &words);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("tar in worker.2 ended with status 2: tar: no room"), "{said}");
+    assert_eq!(server.body(path)["command"], json!(["tar", "-xof", "-", "-C", "/tmp/"]));
+    let sent = attached.join().unwrap();
+    assert!(sent.starts_with(b"notes\0"));
+}
+
+#[test]
 fn a_reader_that_stops_early_ends_the_client_quietly() {
     let server = Server::start();
     let url = format!("{}/logs/x", server.url());

@@ -22,6 +22,42 @@ fn processes_are_grouped_and_sorted_by_number() {
 }
 
 #[test]
+fn a_crashed_process_says_why() {
+    let server = Server::start();
+    let mut crashed = dyno("web.1", "crashed", None);
+    crashed["reason"] = json!("out of memory");
+    server.on("GET /apps/bibly/dynos", 200, json!([crashed]));
+    let shown = Machine::using(&server).run("ps").stdout;
+    assert!(shown.contains("web.1: crashed (out of memory) 2026/01/02"), "{shown}");
+}
+
+#[test]
+fn limits_are_shown_set_and_unset() {
+    let server = Server::start();
+    let limit = |name, value, source| json!({"name": name, "value": value, "source": source});
+    let limits = json!([{"process_type": "web", "limits": [
+        limit("memory", json!("256M"), "app"),
+        limit("cpu", json!(null), "server"),
+    ]}]);
+    server.on("GET /apps/bibly/limits", 200, &limits).on(
+        "PATCH /apps/bibly/limits/web",
+        200,
+        &limits,
+    );
+    let machine = Machine::using(&server);
+    let shown = machine.run("limits").stdout;
+    assert!(shown.contains("256M") && shown.contains("none"), "{shown}");
+    assert_eq!(machine.run("limits:set web memory=256M").stdout, shown);
+    assert_eq!(server.body("PATCH /apps/bibly/limits/web"), json!({"limits": {"memory": "256M"}}));
+    assert_eq!(machine.run("limits:set web memory").error().kind, ErrorKind::Usage);
+
+    let server = Server::start();
+    server.on("PATCH /apps/bibly/limits/web", 200, &limits);
+    let _ = Machine::using(&server).run("limits:unset web memory");
+    assert_eq!(server.body("PATCH /apps/bibly/limits/web"), json!({"limits": {"memory": null}}));
+}
+
+#[test]
 fn scale_shows_and_changes() {
     let server = Server::start();
     let both = json!([formation("web", 2), formation("worker", 0)]);

@@ -100,6 +100,32 @@ impl LogStore {
         found
     }
 
+    /// Returns what a process itself has said since a time, in microseconds since the Unix epoch:
+    /// the last lines that fit into `bytes`.
+    #[must_use]
+    pub fn said_by(&self, app: AppId, process: &str, since_us: u64, bytes: usize) -> String {
+        let since = log_line::timestamp(since_us);
+        let (mut lines, mut size) = (Vec::new(), 0);
+        'segments: for segment in self.segments_newest_first(app) {
+            let Ok(content) = std::fs::read(&segment) else { continue };
+            let text = String::from_utf8_lossy(&content);
+            for line in text.lines().rev().filter_map(log_line::parse) {
+                if line.timestamp < since.as_str() {
+                    break 'segments;
+                }
+                if line.process == process && line.source == "app" {
+                    size += line.message.len() + 1;
+                    if size > bytes {
+                        break 'segments;
+                    }
+                    lines.push(line.message.to_owned() + "\n");
+                }
+            }
+        }
+        lines.reverse();
+        lines.concat()
+    }
+
     fn segments_newest_first(&self, app: AppId) -> Vec<PathBuf> {
         let current = self.file(app);
         let mut older = older_segments(current.parent().unwrap_or(Path::new("")));
@@ -252,6 +278,22 @@ mod tests {
             }),
             ["one"]
         );
+    }
+
+    #[test]
+    fn tells_what_one_process_has_said_since() {
+        let (_directory, store, app) = store();
+        store.append(app, "app[cron.1]", "before");
+        let since = crate::platform::now_us() + 1;
+        while crate::platform::now_us() <= since {}
+        store.append(app, "app[cron.1]", "one");
+        store.append(app, "heroku[cron.1]", "not it");
+        let current = store.file(app);
+        std::fs::rename(&current, current.with_file_name("00000000000000000001.log")).unwrap();
+        store.append(app, "app[cron.11]", "another");
+        store.append(app, "app[cron.1]", "two");
+        assert_eq!(store.said_by(app, "cron.1", since, 100), "one\ntwo\n");
+        assert_eq!(store.said_by(app, "cron.1", since, 7), "two\n");
     }
 
     #[test]

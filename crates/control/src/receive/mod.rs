@@ -8,15 +8,21 @@ mod archive;
 mod download;
 pub(crate) mod git;
 pub mod hook;
+mod image;
 mod push;
+pub mod remote;
 mod repository;
 mod server;
 mod uploads;
+mod webhook;
 
 pub use archive::SourceRequest;
+pub(crate) use remote::clear_fetches;
+pub use remote::{Sync, SyncRequest};
 pub(crate) use repository::{create_repository, repository_path};
 pub use uploads::Upload;
 pub(crate) use uploads::{SourceFile, Uploads};
+pub use webhook::{Webhook, WebhookAnswer};
 
 use crate::records::{App, User};
 use crate::settings::Settings;
@@ -74,6 +80,8 @@ pub(crate) struct Receiver {
     sessions: Mutex<HashMap<String, Session>>,
     lines: Mutex<HashMap<AppId, AppLine>>,
     uploads: Uploads,
+    /// Apps that a webhook has started to fetch, and whether they were called again meanwhile.
+    syncing: Mutex<HashMap<AppId, bool>>,
 }
 
 /// Builds of one app go one after the other.
@@ -90,11 +98,16 @@ impl Receiver {
             sessions: Mutex::default(),
             lines: Mutex::default(),
             uploads: Uploads::new(settings.data_directory.join("sources")),
+            syncing: Mutex::default(),
         }
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn syncing(&self) -> MutexGuard<'_, HashMap<AppId, bool>> {
+        self.syncing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {

@@ -149,6 +149,7 @@ impl Platform {
             image: Some(built.image),
             config_vars: manifest.config_vars_of_release(first, self.config_vars(&session.app)?),
             processes: built.processes,
+            manifest: manifest.of_release(),
             commit: source.version().map(str::to_owned),
         };
         timings.stop();
@@ -164,6 +165,12 @@ impl Platform {
         timings.add_stages(&deployed.stages.map(|(stage, ms)| (stage.to_owned(), ms)).into());
         timings.start("finish");
         output.detail(&format!("Released v{}", release.version));
+        if let Some(canary) = &deployed.canary {
+            output.detail(&format!(
+                "It is a canary and gets {} % of the requests. End it with windlass deploys:promote or deploys:abort.",
+                canary.percent
+            ));
+        }
         let app = self.store().app(session.app.id)?.unwrap_or_else(|| session.app.clone());
         output.detail(&format!("{} deployed to Windlass", self.app_url(&app)));
         self.hint_at_scaling(&release.processes, session, output);
@@ -171,7 +178,7 @@ impl Platform {
     }
 
     /// A first deploy without a web process runs nothing: say so.
-    fn hint_at_scaling(
+    pub(super) fn hint_at_scaling(
         &self,
         processes: &std::collections::BTreeMap<windlass_core::names::ProcessType, String>,
         session: &Session,

@@ -19,11 +19,10 @@ impl Platform {
     pub(crate) fn serve_hooks(&self) -> Result<()> {
         let failed = |source| PlatformError::internal("the git hook could not be set up", source);
         let binary = std::env::current_exe().map_err(failed)?;
-        link_hook(
-            &repository::hooks_directory(self.settings()).join(super::hook::HOOK_NAME),
-            &binary,
-        )
-        .map_err(failed)?;
+        for name in [super::hook::HOOK_NAME, super::remote::ssh::SSH_NAME] {
+            let hook = repository::hooks_directory(self.settings()).join(name);
+            link_hook(&hook, &binary).map_err(failed)?;
+        }
         let socket = self.receiver().socket.clone();
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).map_err(failed)?;

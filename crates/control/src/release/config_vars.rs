@@ -53,6 +53,7 @@ impl Platform {
             image: current.image,
             config_vars: config_vars.clone(),
             processes: current.processes,
+            manifest: current.manifest,
             commit: current.commit,
         };
         self.release_and_deploy(user, app, ReleaseRequest { new, even_if_broken: true }).await?;

@@ -1,11 +1,12 @@
 //! Releases of images that were not built from a push.
 
-use super::ReleaseRequest;
+use super::{DeployOptions, ReleaseRequest};
 use crate::records::{App, NewRelease, Release, User};
 use crate::{Platform, PlatformError, Result};
 use std::collections::BTreeMap;
 use windlass_core::ids::Digest;
 use windlass_core::names::ProcessType;
+use windlass_core::release::ReleaseManifest;
 
 impl Platform {
     /// Makes a release of an image that is in the store, with the current config vars, and returns
@@ -23,6 +24,7 @@ impl Platform {
                 "There is no image {image} on this server."
             )));
         }
+        self.refuse_if_locked(app)?;
         let _turn = self.release_turn(app).await;
         let new = NewRelease {
             app: app.id,
@@ -32,9 +34,11 @@ impl Platform {
             image: Some(image),
             config_vars: self.config_vars(app)?,
             processes,
+            manifest: ReleaseManifest::default(),
             commit: None,
         };
         let request = ReleaseRequest { new, even_if_broken: false };
-        Ok(self.release_and_deploy(user, app, request).await?.release)
+        let options = DeployOptions { may_be_canary: true, ..DeployOptions::default() };
+        Ok(self.release_and_deploy_with(user, app, request, options).await?.release)
     }
 }

@@ -91,7 +91,10 @@ impl Platform {
 
     /// Returns how to run a loaded image. One that buildpacks of ours had built is run as before it
     /// was saved, and not as a container image.
-    async fn processes_of(&self, image: Digest) -> Result<(Digest, BTreeMap<ProcessType, String>)> {
+    pub(crate) async fn processes_of(
+        &self,
+        image: Digest,
+    ) -> Result<(Digest, BTreeMap<ProcessType, String>)> {
         let of_web = |command: String| BTreeMap::from([(ProcessType::web(), command)]);
         let resolved = self.images().resolve(&image)?;
         if let Some(command) = slug_command(&resolved.config.cmd) {

@@ -20,6 +20,8 @@ pub(crate) struct DeployOptions<'a> {
     pub output: Option<&'a mut BuildOutput>,
     /// Runs before the release command.
     pub predeploy: Option<Script>,
+    /// Whether the app's canary strategy applies: for new code.
+    pub may_be_canary: bool,
     /// Quantities of process types that have none yet.
     pub formation: BTreeMap<ProcessType, u32>,
 }

@@ -44,6 +44,12 @@ impl Platform {
         request: ReleaseRequest,
         mut options: DeployOptions<'_>,
     ) -> Result<Deployed> {
+        self.refuse_beside_canary(app)?;
+        let expected = self.formation_before(app, &options)?;
+        let expected = formation_for(request.new.processes.keys(), &expected);
+        if request.new.image.is_some() {
+            self.admit_release(app, &expected).await?;
+        }
         let release = self.store().insert_release(&request.new, now_ms())?;
         self.logs().append(
             app.id,
@@ -63,18 +69,16 @@ impl Platform {
             self.fail_release(&release, &error.to_string());
             return Err(error);
         }
-        let mut before: BTreeMap<ProcessType, u32> = self
-            .store()
-            .formation(app.id)?
-            .into_iter()
-            .map(|entry| (entry.process, entry.quantity))
-            .collect();
-        for (process, quantity) in options.formation {
-            before.entry(process).or_insert(quantity);
-        }
+        let before = self.formation_before(app, &options)?;
         let formation = formation_for(release.processes.keys(), &before);
         let (reply, outcome) = oneshot::channel();
-        let deploy = Deploy { release, formation, even_if_broken: request.even_if_broken, reply };
+        let deploy = Deploy {
+            release,
+            formation,
+            even_if_broken: request.even_if_broken,
+            may_be_canary: options.may_be_canary,
+            reply,
+        };
         if !self.app_tasks().send(app.id, Message::Deploy(Box::new(deploy))) {
             return Err(PlatformError::NotFound { resource: "app" });
         }
@@ -82,6 +86,21 @@ impl Platform {
         let outcome = outcome.await;
         abandoned.armed = false;
         outcome.map_err(|_| PlatformError::NotFound { resource: "app" })?
+    }
+
+    /// Returns the quantities of now, and for other process types those that a deploy brings along.
+    fn formation_before(
+        &self,
+        app: &App,
+        options: &DeployOptions<'_>,
+    ) -> Result<BTreeMap<ProcessType, u32>> {
+        let now = self.store().formation(app.id)?;
+        let mut before: BTreeMap<ProcessType, u32> =
+            now.into_iter().map(|entry| (entry.process, entry.quantity)).collect();
+        for (process, quantity) in &options.formation {
+            before.entry(process.clone()).or_insert(*quantity);
+        }
+        Ok(before)
     }
 
     /// Returns the release that is served.
@@ -121,6 +140,7 @@ impl Platform {
 
     /// Makes a new release of an old one's image and config vars.
     pub async fn rollback(&self, user: &User, app: &App, version_or_id: &str) -> Result<Release> {
+        self.refuse_if_locked(app)?;
         let _turn = self.release_turn(app).await;
         let target = self.release(app, version_or_id)?;
         let version = target.version;
@@ -147,6 +167,7 @@ impl Platform {
             image: Some(image),
             config_vars: target.config_vars,
             processes: target.processes,
+            manifest: target.manifest,
             commit: target.commit,
         };
         Ok(self

@@ -1,17 +1,19 @@
 //! The task of one app: holds what is known of its instances, asks `windlass_core::plan` what to
 //! do, and does it. It alone changes the app's instances and route, so there is nothing to lock.
 
-use super::deploy::{Candidate, Deploy};
+use super::check_operations::CheckTarget;
+use super::deploy::{Candidate, Deploy, Deployed};
 use super::operations::Selection;
 use super::views::InstanceView;
 use crate::platform::now_ms;
 use crate::records::{App, Release};
 use crate::{Platform, Result};
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use windlass_core::ids::{AppId, InstanceId};
 use windlass_core::instance::ExitStatus;
@@ -26,9 +28,17 @@ pub(crate) enum Message {
     Instance(InstanceId, Event),
     /// Replace instances without losing a request.
     Restart(Selection, oneshot::Sender<usize>),
+    /// Give the canary the current release's place.
+    Promote(oneshot::Sender<Result<Deployed>>),
+    /// Take the canary out of service, in the name of this person.
+    AbortCanary(String, oneshot::Sender<Result<u32>>),
     /// Stop instances now; wanted ones come back.
     Stop(Selection, oneshot::Sender<usize>),
     View(oneshot::Sender<Vec<InstanceView>>),
+    /// What there is to check.
+    CheckTargets(oneshot::Sender<Vec<CheckTarget>>),
+    /// Run no instance of these process types, and say when none is left; none to go on.
+    Hold(BTreeSet<ProcessType>, Option<oneshot::Sender<()>>),
     /// Stop everything and end.
     Destroy(oneshot::Sender<()>),
     Wake,
@@ -38,12 +48,26 @@ pub(crate) enum Message {
 pub(crate) enum Event {
     Started {
         address: Option<SocketAddr>,
+        private_address: Option<IpAddr>,
         at_ms: u64,
     },
     StartFailed(String),
     Healthy,
     BootTimedOut,
+    /// A check before it counted as up failed, in words.
+    CheckFailed(String),
+    /// A readiness check has failed (with the problem), or passes again.
+    Readiness {
+        check: String,
+        problem: Option<String>,
+    },
+    /// A liveness check has failed, in words.
+    NotAlive(String),
+    /// A check that only warns has failed.
+    Warning(String),
     Exited(ExitStatus),
+    /// It is ended for what it does to the machine, in words.
+    Evicted(String),
     /// Drained, stopped and forgotten.
     Retired,
 }
@@ -51,9 +75,21 @@ pub(crate) enum Event {
 pub(super) struct Tracked {
     pub live: Live,
     pub address: Option<SocketAddr>,
+    pub private_address: Option<IpAddr>,
     pub command: String,
     pub started_at_ms: u64,
     pub changed_at_ms: u64,
+    /// Readiness checks that fail: it gets no requests meanwhile.
+    pub failing: BTreeSet<String>,
+    /// Its readiness and liveness checks; they end with it.
+    pub monitors: JoinSet<()>,
+}
+
+impl Tracked {
+    /// Where requests may be sent; `None` while it is not ready.
+    pub fn ready_address(&self) -> Option<SocketAddr> {
+        self.address.filter(|_| self.failing.is_empty())
+    }
 }
 
 pub(crate) struct AppTask {
@@ -62,6 +98,11 @@ pub(crate) struct AppTask {
     pub(super) current: Option<Arc<Release>>,
     pub(super) quantities: BTreeMap<ProcessType, u32>,
     pub(super) hosts: Vec<String>,
+    /// The apps that it is linked with on the private network.
+    pub(super) linked: BTreeSet<AppId>,
+    /// Process types that only one release at a time may run, for their volumes.
+    pub(super) single_writers: BTreeSet<ProcessType>,
+    pub(super) held: super::hold::Held,
     pub(super) candidate: Option<Candidate>,
     pub(super) waiting: VecDeque<Box<Deploy>>,
     pub(super) instances: HashMap<InstanceId, Tracked>,
@@ -70,6 +111,8 @@ pub(crate) struct AppTask {
     /// Who waits for the route to follow what the store says.
     refreshed: Vec<(oneshot::Sender<Result<()>>, Result<()>)>,
     destroyed: Option<oneshot::Sender<()>>,
+    /// Until it has decided for the first time: what it starts then waits for its turn.
+    pub(super) is_beginning: bool,
     /// The task's own messages: from the effects it starts.
     pub(super) sender: mpsc::UnboundedSender<Message>,
     receiver: mpsc::UnboundedReceiver<Message>,
@@ -84,6 +127,9 @@ impl AppTask {
             current: None,
             quantities: BTreeMap::new(),
             hosts: Vec::new(),
+            linked: BTreeSet::new(),
+            single_writers: BTreeSet::new(),
+            held: super::hold::Held::default(),
             candidate: None,
             waiting: VecDeque::new(),
             instances: HashMap::new(),
@@ -91,10 +137,12 @@ impl AppTask {
             wake: None,
             refreshed: Vec::new(),
             destroyed: None,
+            is_beginning: true,
             sender,
             receiver,
         };
         task.read_store()?;
+        task.restore_canary()?;
         Ok(task)
     }
 
@@ -105,6 +153,7 @@ impl AppTask {
     /// Runs until the app is destroyed.
     pub(super) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Message>) {
         self.settle().await;
+        self.is_beginning = false;
         loop {
             let wake_at = self.wake.map(|(_, at)| at);
             let message = tokio::select! {
@@ -121,6 +170,7 @@ impl AppTask {
                 self.handle(message);
             }
             self.settle().await;
+            self.tell_who_waits_for_held();
             for (reply, outcome) in self.refreshed.drain(..) {
                 let _ = reply.send(outcome);
             }
@@ -145,9 +195,15 @@ impl AppTask {
             Message::Stop(selection, reply) => {
                 let _ = reply.send(self.stop_selected(&selection));
             }
+            Message::Promote(reply) => self.promote_canary(reply),
+            Message::AbortCanary(by, reply) => self.abort_canary(&by, reply),
+            Message::CheckTargets(reply) => {
+                let _ = reply.send(self.check_targets());
+            }
             Message::View(reply) => {
                 let _ = reply.send(self.view());
             }
+            Message::Hold(processes, ended) => self.hold(processes, ended),
             Message::Destroy(done) => {
                 self.current = None;
                 self.abandon_candidate("the app is being destroyed");
@@ -161,7 +217,8 @@ impl AppTask {
     fn read_store(&mut self) -> Result<()> {
         let store = self.platform.store();
         let Some(app) = store.app(self.app.id)? else { return Ok(()) };
-        self.app = app;
+        let has_other_checks = self.app.deploys.checks != app.deploys.checks;
+        let limits_before = std::mem::replace(&mut self.app, app).deploys.limits;
         if self.current.as_ref().map_or(0, |release| release.version) != self.app.current_release {
             self.current = store.release(self.app.id, self.app.current_release)?.map(Arc::new);
         }
@@ -170,11 +227,17 @@ impl AppTask {
             .into_iter()
             .map(|entry| (entry.process, entry.quantity))
             .collect();
+        let links = store.network_links(self.app.id)?;
+        self.linked = links.into_iter().map(|link| link.other_than(self.app.id)).collect();
         let custom = store.domains(self.app.id)?;
         self.hosts = std::iter::once(self.platform.default_hostname(&self.app))
             .chain(custom.into_iter().map(|domain| domain.hostname.as_str().to_owned()))
             .collect();
-        Ok(())
+        if has_other_checks {
+            self.monitor_all();
+        }
+        self.follow_limits(&limits_before);
+        self.note_single_writers(&BTreeMap::new())
     }
 
     /// Brings the instances nearer to what is wanted; called after everything that happens.
@@ -186,6 +249,7 @@ impl AppTask {
         let desired = Desired {
             current: self.wanted(),
             candidate: self.candidate.as_ref().map(|c| c.wanted.clone()),
+            rollout: self.rollout(),
         };
         let mut retiring = Vec::new();
         for action in plan::plan(&desired, &self.live(), &self.crashes, now_ms()) {
@@ -224,7 +288,13 @@ impl AppTask {
         Some(Wanted {
             release: release.version,
             generation: self.app.restart_generation,
-            quantities: runnable(&self.quantities),
+            quantities: if self.app.deploys.stopped {
+                BTreeMap::new()
+            } else {
+                let mut quantities = runnable(&self.quantities);
+                quantities.retain(|process, _| !self.held.processes.contains(process));
+                quantities
+            },
         })
     }
 
@@ -236,7 +306,7 @@ impl AppTask {
     }
 
     /// Puts the route in force; false when the router could not be told.
-    async fn publish_route(&self) -> bool {
+    pub(super) async fn publish_route(&self) -> bool {
         if self.destroyed.is_some() {
             return self.platform.routes().remove(self.app.id).await.is_ok();
         }
@@ -251,15 +321,34 @@ impl AppTask {
 
     /// Returns the route with `current` as the release that is served.
     pub(super) fn route(&self, current: Option<&Wanted>) -> windlass_core::route::AppRoute {
-        let live: Vec<_> = self.instances.values().map(|t| (t.live.clone(), t.address)).collect();
-        super::routing::route(&super::routing::RouteInput {
+        let live: Vec<_> =
+            self.instances.values().map(|t| (t.live.clone(), t.ready_address())).collect();
+        let mut route = super::routing::route(&super::routing::RouteInput {
             app: &self.app,
             hosts: self.hosts.clone(),
             current,
+            newer: self.newer(),
             live: &live,
             crashes: &self.crashes,
             log_file: self.platform.logs().file(self.app.id),
-        })
+        });
+        route.private = self.private_names(&route, current);
+        route
+    }
+
+    /// The candidate, if it takes requests already: as a canary, or slot by slot.
+    fn newer(&self) -> Option<super::routing::Newer<'_>> {
+        let candidate = self.candidate.as_ref()?;
+        match &candidate.canary {
+            Some(canary) => Some(super::routing::Newer {
+                wanted: &candidate.wanted,
+                canary_percent: Some(canary.percent),
+            }),
+            None if self.app.deploys.settings.surge.is_some() => {
+                Some(super::routing::Newer { wanted: &candidate.wanted, canary_percent: None })
+            }
+            None => None,
+        }
     }
 
     fn wake_at(&mut self, at_ms: u64) {

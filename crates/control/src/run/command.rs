@@ -63,6 +63,8 @@ impl Platform {
             name: name.clone(),
             process: command.process,
             state: InstanceDisplayState::Up,
+            reason: None,
+            size: self.limits_of(app, &spec.labels.process).size.0.name,
             command: command.command.to_owned(),
             release: release.version,
             created_at: now,

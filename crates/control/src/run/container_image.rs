@@ -6,6 +6,7 @@ use crate::records::Release;
 use crate::{PlatformError, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
+use windlass_core::checks::{Check, CheckKind, CheckSettings, MOST};
 use windlass_core::ids::Digest;
 use windlass_core::instance::InstanceSpec;
 use windlass_oci::{ImageConfig, ImageStore, ResolvedImage};
@@ -39,6 +40,17 @@ pub(crate) struct ContainerImage {
     shell: &'static str,
 }
 
+/// `HEALTHCHECK` as it stands in an image.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct HealthCheck {
+    test: Vec<String>,
+    interval: u64,
+    timeout: u64,
+    retries: u64,
+}
+
 impl ContainerImage {
     /// Reads how to run an image; `None` if it is run as Heroku runs slugs.
     ///
@@ -51,6 +63,32 @@ impl ContainerImage {
         } else {
             Ok(None)
         }
+    }
+
+    /// Returns its `HEALTHCHECK` as a check of readiness; `None` if it has none that can be run.
+    pub(crate) fn health_check(&self) -> Option<Check> {
+        let check: HealthCheck = serde_json::from_value(self.config.healthcheck.clone()?).ok()?;
+        let (kind, words) = check.test.split_first()?;
+        let command = match (kind.as_str(), words) {
+            ("CMD", words) if !words.is_empty() => words.to_vec(),
+            ("CMD-SHELL", [text]) => vec![self.shell.to_owned(), "-c".to_owned(), text.clone()],
+            _ => return None,
+        };
+        // Docker's defaults; times are in nanoseconds, and 0 is the default.
+        let seconds = |nanoseconds: u64, default: u64| match nanoseconds {
+            0 => default,
+            n => n.div_ceil(1_000_000_000).min(u64::from(MOST)),
+        };
+        let settings = CheckSettings {
+            name: Some("HEALTHCHECK".to_owned()),
+            kind: Some(CheckKind::Readiness.as_str().to_owned()),
+            command,
+            attempts: Some(if check.retries == 0 { 3 } else { check.retries }),
+            wait: Some(seconds(check.interval, 30)),
+            timeout: Some(seconds(check.timeout, 30)),
+            ..CheckSettings::default()
+        };
+        settings.check().ok()
     }
 
     fn read(image: &ResolvedImage) -> Result<Self> {
@@ -79,6 +117,11 @@ impl ContainerImage {
 
     fn own_command(&self) -> Vec<String> {
         [self.config.entrypoint.as_slice(), self.config.cmd.as_slice()].concat()
+    }
+
+    /// Returns the image's shell.
+    pub(crate) fn shell(&self) -> &'static str {
+        self.shell
     }
 
     /// Returns what is executed for a command: the image's own as it is, any other by its shell.
@@ -212,6 +255,27 @@ mod tests {
         let (entrypoint, cmd, exposed_ports) = (all(entrypoint), all(cmd), all(ports));
         let config = ImageConfig { entrypoint, cmd, exposed_ports, ..ImageConfig::default() };
         ContainerImage { config, user: 0, group: 0, home: "/".to_owned(), shell: "/bin/sh" }
+    }
+
+    #[test]
+    fn a_healthcheck_is_a_readiness_check() {
+        let check = |json: serde_json::Value| {
+            let mut image = image(&["x"], &[], &[]);
+            image.config.healthcheck = Some(json);
+            image.health_check()
+        };
+        let second = 1_000_000_000u64;
+        let read = check(serde_json::json!({
+            "Test": ["CMD-SHELL", "curl -f localhost"], "Interval": 2 * second, "Retries": 4
+        }))
+        .unwrap();
+        assert_eq!(read.probe.describe(), "/bin/sh -c curl -f localhost");
+        assert_eq!((read.kind, read.attempts), (CheckKind::Readiness, 4));
+        assert_eq!((read.wait_seconds, read.timeout_seconds), (2, 30));
+        let plain = check(serde_json::json!({"Test": ["CMD", "/bin/check", "now"]})).unwrap();
+        assert_eq!(plain.probe.describe(), "/bin/check now");
+        assert_eq!(check(serde_json::json!({"Test": ["NONE"]})), None);
+        assert_eq!(check(serde_json::json!({"Test": []})), None);
     }
 
     #[test]

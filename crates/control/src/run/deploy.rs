@@ -8,8 +8,9 @@ use crate::records::Release;
 use crate::{PlatformError, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::oneshot;
+use windlass_core::deploy_settings::CanaryState;
 use windlass_core::names::ProcessType;
 use windlass_core::plan::{self, Phase, Verdict, Wanted};
 
@@ -23,12 +24,16 @@ pub(crate) struct Deploy {
     /// Whether to make it current even if it does not come up when nothing works that it would
     /// replace: for config changes, which are how a crashed app is mended.
     pub even_if_broken: bool,
+    /// Whether the app's canary strategy applies: for new code.
+    pub may_be_canary: bool,
     pub reply: oneshot::Sender<Result<Deployed>>,
 }
 
-/// A release that has become the current one.
+/// A release that has become the current one, or a canary.
 pub(crate) struct Deployed {
     pub release: Release,
+    /// The share that it gets of the requests while it is not current.
+    pub canary: Option<CanaryState>,
     /// Milliseconds from the deploy's begin to its instances' processes (`start`), from there to
     /// their being up (`check`), and for the swap in router and store (`swap`).
     pub stages: [(&'static str, f64); 3],
@@ -38,15 +43,24 @@ pub(crate) struct Deployed {
 pub(crate) struct Candidate {
     pub release: Arc<Release>,
     pub wanted: Wanted,
-    formation: BTreeMap<ProcessType, u32>,
+    pub(super) formation: BTreeMap<ProcessType, u32>,
     /// The quantities when it began: what was scaled since is kept.
-    quantities_before: BTreeMap<ProcessType, u32>,
-    even_if_broken: bool,
-    started_at_us: u64,
-    begun: Instant,
+    pub(super) quantities_before: BTreeMap<ProcessType, u32>,
+    pub(super) even_if_broken: bool,
+    /// Its share, if it is not to take the current release's place yet.
+    pub(super) canary: Option<CanaryState>,
+    pub(super) started_at_us: u64,
+    pub(super) begun: Instant,
     /// When the last of its instances was started.
     pub last_started: Instant,
-    reply: oneshot::Sender<Result<Deployed>>,
+    /// Who waits for it; nobody while it is a canary.
+    pub(super) reply: Option<oneshot::Sender<Result<Deployed>>>,
+}
+
+impl Candidate {
+    fn is_abandoned(&self) -> bool {
+        self.reply.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
 }
 
 impl AppTask {
@@ -62,15 +76,13 @@ impl AppTask {
                 continue;
             }
             self.crashes.clear();
-            let quantities = if deploy.release.image.is_some() {
-                runnable(&deploy.formation)
-            } else {
-                BTreeMap::new()
-            };
-            let wanted = Wanted {
-                release: deploy.release.version,
-                generation: self.app.restart_generation,
-                quantities,
+            if let Err(error) = self.note_single_writers(&deploy.release.processes) {
+                tracing::error!(app = %self.app.name, %error, "the volumes of an app cannot be read");
+            }
+            let canary = self.canary_of(&deploy);
+            let wanted = match &canary {
+                Some(canary) => self.canary_wanted(&deploy.release, &deploy.formation, canary),
+                None => self.candidate_wanted(&deploy),
             };
             self.candidate = Some(Candidate {
                 release: Arc::new(deploy.release),
@@ -78,12 +90,22 @@ impl AppTask {
                 formation: deploy.formation,
                 quantities_before: self.quantities.clone(),
                 even_if_broken: deploy.even_if_broken,
+                canary,
                 started_at_us: crate::platform::now_us(),
                 begun: Instant::now(),
                 last_started: Instant::now(),
-                reply: deploy.reply,
+                reply: Some(deploy.reply),
             });
             self.judge_candidate().await;
+        }
+    }
+
+    fn candidate_wanted(&self, deploy: &Deploy) -> Wanted {
+        let runs = deploy.release.image.is_some() && !self.app.deploys.stopped;
+        Wanted {
+            release: deploy.release.version,
+            generation: self.app.restart_generation,
+            quantities: if runs { runnable(&deploy.formation) } else { BTreeMap::new() },
         }
     }
 
@@ -91,10 +113,11 @@ impl AppTask {
     pub(super) async fn judge_candidate(&mut self) {
         let Some(candidate) = &self.candidate else { return };
         match plan::verdict(&candidate.wanted, &self.live(), &self.crashes) {
-            Verdict::Pending if candidate.reply.is_closed() => {
+            Verdict::Pending if candidate.is_abandoned() => {
                 self.abandon_candidate("the client went away");
             }
             Verdict::Pending => {}
+            Verdict::Ready if candidate.canary.is_some() => self.begin_canary().await,
             Verdict::Ready => self.commit_candidate().await,
             Verdict::Failed(..) if candidate.even_if_broken && !self.current_works() => {
                 self.commit_candidate().await;
@@ -151,20 +174,18 @@ impl AppTask {
             let reason = "the release could not be stored; the old one goes on".to_owned();
             return self.fail_candidate(&reason, reason.clone());
         }
-        let release = candidate.release;
+        let release = candidate.release.clone();
         self.app.current_release = release.version;
         self.app.released_at = Some(now_ms());
-        self.quantities = candidate.formation;
+        self.quantities = std::mem::take(&mut candidate.formation);
         self.current = Some(release.clone());
         let release =
             Release { status: crate::records::ReleaseStatus::Succeeded, ..(*release).clone() };
-        let ms = |span: Duration| span.as_secs_f64() * 1e3;
-        let stages = [
-            ("start", ms(candidate.last_started.duration_since(candidate.begun))),
-            ("check", ms(up.duration_since(candidate.last_started))),
-            ("swap", ms(up.elapsed())),
-        ];
-        let _ = candidate.reply.send(Ok(Deployed { release, stages }));
+        self.app.deploys.canary = None;
+        let stages = candidate.stages(up);
+        if let Some(reply) = candidate.reply {
+            let _ = reply.send(Ok(Deployed { release, canary: None, stages }));
+        }
     }
 
     /// Drops the candidate; its instances are retired by the next plan.
@@ -173,11 +194,18 @@ impl AppTask {
         self.record_failure(&candidate.release, reason);
         let version = candidate.release.version;
         self.crashes.retain(|_, crash| crash.release != version);
-        let _ = candidate.reply.send(Err(PlatformError::ReleaseFailed(shown)));
+        self.forget_canary();
+        if let Some(reply) = candidate.reply {
+            let _ = reply.send(Err(PlatformError::ReleaseFailed(shown)));
+        }
+    }
+
+    pub(super) fn fail_candidate_plainly(&mut self, reason: &str) {
+        self.fail_candidate(reason, reason.to_owned());
     }
 
     pub(super) fn abandon_candidate(&mut self, reason: &str) {
-        self.fail_candidate(reason, reason.to_owned());
+        self.fail_candidate_plainly(reason);
         for deploy in std::mem::take(&mut self.waiting) {
             if deploy.reply.is_closed() {
                 self.record_failure(&deploy.release, reason);

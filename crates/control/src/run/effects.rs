@@ -2,17 +2,22 @@
 //! the task how it went.
 
 use super::app_task::{AppTask, Event, Message, Tracked};
-use super::health::answers;
+use super::checks::StartupChecks;
+use super::probe::Checked;
 use crate::Platform;
 use crate::platform::now_ms;
+use crate::records::Release;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use windlass_core::driver::{Driver, DriverError};
 use windlass_core::ids::{AppId, InstanceId};
 use windlass_core::instance::InstanceSpec;
 use windlass_core::limits;
+use windlass_core::names::ProcessType;
 use windlass_core::plan::{Live, Phase, Slot};
 
 impl AppTask {
@@ -33,25 +38,75 @@ impl AppTask {
         self.platform.app_tasks().owners().insert(spec.id.clone(), self.app.id);
         self.instances.insert(
             spec.id.clone(),
-            Tracked { live, address: None, command, started_at_ms: now, changed_at_ms: now },
+            Tracked {
+                live,
+                address: None,
+                private_address: None,
+                command,
+                started_at_ms: now,
+                changed_at_ms: now,
+                failing: BTreeSet::new(),
+                monitors: JoinSet::new(),
+            },
         );
         let settle_time = self
             .candidate
             .as_ref()
             .filter(|c| c.release.version == version)
             .map(|_| limits::SETTLE_TIME);
-        let boot_timeout = self.platform.settings().boot_timeout;
-        let driver = self.platform.driver().clone();
-        let host = self.platform.default_hostname(&self.app);
-        let sender = self.sender.clone();
-        tokio::spawn(start_and_check(driver, spec, host, sender, boot_timeout, settle_time));
+        let startup = self.startup_checks(&release, &slot.process, settle_time);
+        let starting = Starting {
+            driver: self.platform.driver().clone(),
+            host: self.platform.default_hostname(&self.app),
+            sender: self.sender.clone(),
+        };
+        let platform = self.platform.clone();
+        let turn = self.is_beginning.then(|| {
+            self.platform.app_tasks().boot_starts().ask(self.app.deploys.settings.priority())
+        });
+        tokio::spawn(async move {
+            let turn = match turn {
+                Some(turn) => turn.await.ok(),
+                None => None,
+            };
+            // Given up while it waited.
+            if turn.is_some() && !platform.app_tasks().owners().contains_key(&spec.id) {
+                return;
+            }
+            starting.start_and_check(spec, startup).await;
+            drop(turn);
+        });
+    }
+
+    fn startup_checks(
+        &self,
+        release: &Release,
+        process: &ProcessType,
+        settle_time: Option<Duration>,
+    ) -> StartupChecks {
+        StartupChecks {
+            checks: self.checks_of(release, process),
+            boot_timeout: self.platform.settings().boot_timeout,
+            settle_time,
+        }
     }
 
     /// Checks an instance that was found running: it is up once it answers.
-    pub(super) fn check_again(&self, id: InstanceId, address: Option<SocketAddr>) {
-        let (sender, boot_timeout) = (self.sender.clone(), self.platform.settings().boot_timeout);
-        let host = self.platform.default_hostname(&self.app);
-        tokio::spawn(async move { check(&id, &host, address, &sender, boot_timeout, None).await });
+    pub(super) fn check_again(&self, id: InstanceId, live: &Live, address: Option<SocketAddr>) {
+        let Some(release) = self.release_of(live.release) else { return };
+        let startup = self.startup_checks(&release, &live.slot.process, None);
+        let starting = Starting {
+            driver: self.platform.driver().clone(),
+            host: self.platform.default_hostname(&self.app),
+            sender: self.sender.clone(),
+        };
+        tokio::spawn(async move { starting.check(id, address, startup).await });
+    }
+
+    /// The app's own limits, else the server's.
+    fn waits(&self) -> Waits {
+        let (own, server) = (&self.app.deploys.settings, self.platform.settings());
+        Waits { drain: own.drain(server.drain_timeout), grace: own.grace(server.stop_grace) }
     }
 
     pub(super) fn retire(&mut self, id: InstanceId) {
@@ -59,54 +114,61 @@ impl AppTask {
         self.log(&tracked.live.slot, "Stopping all processes with SIGTERM");
         let (platform, sender) = (self.platform.clone(), self.sender.clone());
         let (app, slot) = (self.app.id, tracked.live.slot.clone());
+        let waits = self.waits();
         tokio::spawn(async move {
-            platform.drain_and_stop(app, &slot, &id).await;
+            platform.drain_and_stop(app, &slot, &id, waits).await;
             let _ = sender.send(Message::Instance(id, Event::Retired));
         });
     }
 }
 
-async fn start_and_check(
-    driver: Arc<dyn Driver>,
-    spec: InstanceSpec,
-    host: String,
-    sender: mpsc::UnboundedSender<Message>,
-    boot_timeout: Duration,
-    settle_time: Option<Duration>,
-) {
-    let id = spec.id.clone();
-    let tell = |event| {
-        let _ = sender.send(Message::Instance(id.clone(), event));
-    };
-    match driver.start(spec).await {
-        Err(error) => tell(Event::StartFailed(error.to_string())),
-        Ok(observed) => {
-            tell(Event::Started { address: observed.address, at_ms: observed.started_at_ms });
-            check(&id, &host, observed.address, &sender, boot_timeout, settle_time).await;
-        }
-    }
+/// How long an instance that is being retired is waited for.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// Until its requests in flight have ended.
+    drain: Duration,
+    /// From SIGTERM to SIGKILL.
+    grace: Duration,
 }
 
-/// Waits until the instance answers (or, without a port, for the settle time) and tells the task.
-async fn check(
-    id: &InstanceId,
-    host: &str,
-    address: Option<SocketAddr>,
-    sender: &mpsc::UnboundedSender<Message>,
-    boot_timeout: Duration,
-    settle_time: Option<Duration>,
-) {
-    let event = match address {
-        Some(address) => match tokio::time::timeout(boot_timeout, answers(address, host)).await {
-            Ok(()) => Event::Healthy,
-            Err(_) => Event::BootTimedOut,
-        },
-        None => {
-            tokio::time::sleep(settle_time.unwrap_or_default()).await;
-            Event::Healthy
+/// What starting an instance needs beside its description.
+struct Starting {
+    driver: Arc<dyn Driver>,
+    host: String,
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+impl Starting {
+    fn tell(&self, id: &InstanceId, event: Event) {
+        let _ = self.sender.send(Message::Instance(id.clone(), event));
+    }
+
+    async fn start_and_check(self, spec: InstanceSpec, startup: StartupChecks) {
+        let id = spec.id.clone();
+        match self.driver.start(spec).await {
+            Err(error) => self.tell(&id, Event::StartFailed(error.to_string())),
+            Ok(observed) => {
+                let (address, private_address) = (observed.address, observed.private_address);
+                let at_ms = observed.started_at_ms;
+                self.tell(&id, Event::Started { address, private_address, at_ms });
+                self.check(id, observed.address, startup).await;
+            }
         }
-    };
-    let _ = sender.send(Message::Instance(id.clone(), event));
+    }
+
+    /// Waits until the instance is up and tells the task.
+    async fn check(self, id: InstanceId, address: Option<SocketAddr>, startup: StartupChecks) {
+        let checked = Checked {
+            driver: self.driver.clone(),
+            id: id.clone(),
+            host: self.host.clone(),
+            address,
+            started: Instant::now(),
+        };
+        let warn = |message: &str| self.tell(&id, Event::Warning(message.to_owned()));
+        let event = super::checks::startup(&checked, &startup, warn).await;
+        self.tell(&id, event);
+    }
 }
 
 pub(super) async fn forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
@@ -129,18 +191,18 @@ pub(super) async fn kill_and_forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
 
 impl Platform {
     /// Waits until nothing is in flight on an instance that is out of the routes, then stops it.
-    async fn drain_and_stop(&self, app: AppId, slot: &Slot, id: &InstanceId) {
+    async fn drain_and_stop(&self, app: AppId, slot: &Slot, id: &InstanceId, waits: Waits) {
         if slot.process.is_web() {
-            let open = self.routes().drain(id.clone(), self.settings().drain_timeout).await;
+            let open = self.routes().drain(id.clone(), waits.drain).await;
             if open > 0 {
                 tracing::warn!(instance = %id, open, "stopped with requests still in flight: the drain limit was reached");
             }
         }
-        match self.driver().stop(id, self.settings().stop_grace).await {
+        match self.driver().stop(id, waits.grace).await {
             Ok(stopped) => {
                 let source = format!("heroku[{slot}]");
                 if stopped.killed {
-                    let seconds = self.settings().stop_grace.as_secs();
+                    let seconds = waits.grace.as_secs();
                     self.logs().append(app, &source, &format!("Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} seconds of SIGTERM"));
                     self.logs().append(app, &source, "Stopping remaining processes with SIGKILL");
                 }

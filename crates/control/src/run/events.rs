@@ -11,7 +11,7 @@ use windlass_core::limits;
 use windlass_core::plan::{Crash, Phase};
 
 /// The generation of an instance that somebody asked to restart: older than any other.
-const SUPERSEDED: u64 = u64::MAX;
+pub(super) const SUPERSEDED: u64 = u64::MAX;
 
 impl AppTask {
     pub(super) fn handle_event(&mut self, id: &InstanceId, event: Event) {
@@ -19,8 +19,9 @@ impl AppTask {
         let Some(tracked) = self.instances.get_mut(id) else { return };
         let starting = tracked.live.phase == Phase::Starting;
         match event {
-            Event::Started { address, at_ms } => {
+            Event::Started { address, private_address, at_ms } => {
                 tracked.address = address;
+                tracked.private_address = private_address;
                 // The driver's time: a restarted server gets the same one.
                 tracked.started_at_ms = at_ms;
                 let release = tracked.live.release;
@@ -37,12 +38,24 @@ impl AppTask {
                 // Its crashes still count: an app that dies soon after each start must not be
                 // started again without a pause.
                 self.log(&slot, "State changed from starting to up");
+                self.monitor(id);
+            }
+            Event::CheckFailed(reason) if starting => self.check_failed(id, reason),
+            Event::Readiness { check, problem } => self.readiness_changed(id, check, problem),
+            Event::NotAlive(problem) => self.not_alive(id, &problem),
+            Event::Warning(message) => {
+                let slot = tracked.live.slot.clone();
+                self.log(&slot, &message);
             }
             Event::BootTimedOut if starting => self.boot_timed_out(id),
+            Event::Evicted(reason) if tracked.live.phase != Phase::Retiring => {
+                self.check_failed(id, reason);
+            }
             Event::StartFailed(reason) => {
                 let status = ExitStatus {
                     code: 127,
                     out_of_memory: false,
+                    out_of_processes: false,
                     reason: Some(reason),
                     at_ms: now,
                 };
@@ -55,7 +68,11 @@ impl AppTask {
                 self.instances.remove(id);
                 self.platform.app_tasks().owners().remove(id);
             }
-            Event::Healthy | Event::BootTimedOut | Event::Exited(_) => {}
+            Event::Healthy
+            | Event::BootTimedOut
+            | Event::CheckFailed(_)
+            | Event::Evicted(_)
+            | Event::Exited(_) => {}
         }
     }
 
@@ -66,8 +83,26 @@ impl AppTask {
         );
         self.crashed(
             id,
-            ExitStatus { code: 137, out_of_memory: false, reason: Some(reason), at_ms: now_ms() },
+            ExitStatus {
+                code: 137,
+                out_of_memory: false,
+                out_of_processes: false,
+                reason: Some(reason),
+                at_ms: now_ms(),
+            },
         );
+    }
+
+    /// It runs, but not as its checks want it: it is stopped and counts as crashed.
+    fn check_failed(&mut self, id: &InstanceId, reason: String) {
+        let status = ExitStatus {
+            code: 137,
+            out_of_memory: false,
+            out_of_processes: false,
+            reason: Some(reason),
+            at_ms: now_ms(),
+        };
+        self.crashed(id, status);
     }
 
     /// An instance ended by itself: any exit of a formation's process is a crash.
@@ -77,11 +112,15 @@ impl AppTask {
         let (live, now) = (tracked.live, now_ms());
         let state = if live.phase == Phase::Up { "up" } else { "starting" };
         if status.out_of_memory {
-            let megabytes = self.platform.settings().instance.memory_bytes >> 20;
+            let limits = self.platform.limits_of(&self.app, &live.slot.process);
+            let megabytes = limits.memory_bytes.0 >> 20;
             self.log(&live.slot, &format!("Error R15 (Memory quota vastly exceeded) -> killed at its limit of {megabytes}M"));
         }
         if let Some(reason) = &status.reason {
             self.log(&live.slot, reason);
+        }
+        if status.was_killed() {
+            self.log(&live.slot, "Stopping process with SIGKILL");
         }
         self.log(&live.slot, &format!("Process exited with status {}", status.code));
         self.log(&live.slot, &format!("State changed from {state} to crashed"));

@@ -1,25 +1,45 @@
 //! Run: one task an app keeps its instances as the current release and the formation want them.
 
+mod admission;
 mod app_task;
+mod boot_starts;
+mod canary;
+mod check_operations;
+mod checks;
 mod command;
 pub(crate) mod container_image;
+mod cron;
 mod deploy;
+mod deploys;
 mod effects;
 mod events;
+mod exec;
 mod health;
+mod hold;
+mod limits;
 mod one_off;
 mod operations;
+mod private_names;
+mod probe;
 mod routing;
 mod specification;
 mod takeover;
 mod tasks;
+mod time_limit;
 mod views;
+mod watch;
 
 pub(crate) use app_task::Message;
+pub use check_operations::{CheckReport, CheckRun};
 pub(crate) use command::{Command, Ended};
+pub use cron::CronJobView;
+pub(crate) use cron::cron_output_directory;
 pub(crate) use deploy::{Deploy, Deployed};
+pub use exec::{ExecLine, ExecRequest};
+pub use limits::{FormationChange, LimitsView};
 pub use one_off::{OneOff, OneOffRequest};
 pub use operations::{Quantity, Selection};
 pub(crate) use specification::{APP_USER, launch_command, slug_command};
 pub(crate) use tasks::Apps;
 pub use views::{FormationView, InstanceDisplayState, InstanceView};
+pub(crate) use watch::{LOOK_EVERY, Watch};

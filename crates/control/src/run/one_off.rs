@@ -1,5 +1,6 @@
 //! One-off instances: `run`, attached to a client or detached.
 
+use super::time_limit::{Limited, TimeLimit};
 use super::views::{InstanceDisplayState, InstanceView, instance_uuid};
 use crate::platform::now_ms;
 use crate::records::{App, User};
@@ -8,7 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use windlass_core::driver::{Attached, AttachedOutput};
+use windlass_core::driver::{Attached, AttachedOutput, ExecCommand};
 use windlass_core::ids::{AppId, InstanceId};
 use windlass_core::instance::{ExitStatus, InstanceSpec, ObservedInstance, Output, TerminalSize};
 use windlass_core::names::ProcessType;
@@ -16,7 +17,7 @@ use windlass_core::names::ProcessType;
 /// A client that asked for an attached one-off has this long to attach (Heroku: about 30 s).
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
 /// SIGTERM to SIGKILL for a one-off that somebody stops.
-const STOP_GRACE: Duration = Duration::from_secs(10);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct OneOffRequest {
@@ -25,6 +26,10 @@ pub struct OneOffRequest {
     pub environment: BTreeMap<String, String>,
     /// A terminal of this size; `None` for pipes. Only for attached ones.
     pub terminal: Option<TerminalSize>,
+    /// It is stopped after so long; `None` is `run.timeout`, which is also the most.
+    pub time_limit: Option<Duration>,
+    /// The name of a size; `None` is that of the process type `run`.
+    pub size: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,17 +39,30 @@ pub struct OneOff {
     pub attach_secret: Option<String>,
 }
 
-#[derive(Clone)]
 pub(crate) struct RunningOneOff {
     app: AppId,
     view: InstanceView,
+    pub(super) time_limit: Option<TimeLimit>,
+}
+
+/// What starts when its client attaches.
+pub(super) enum What {
+    OneOff(Box<InstanceSpec>),
+    /// A command inside an instance that runs.
+    Exec(InstanceId, ExecCommand),
 }
 
 pub(crate) struct Attachable {
     app: AppId,
-    spec: InstanceSpec,
+    what: What,
     view: InstanceView,
     until: Instant,
+}
+
+impl Attachable {
+    pub(super) fn new(app: AppId, what: What, view: InstanceView) -> Self {
+        Self { app, what, view, until: Instant::now() + ATTACH_TIMEOUT }
+    }
 }
 
 impl Platform {
@@ -64,6 +82,8 @@ impl Platform {
             )));
         };
         let process: ProcessType = "run".parse()?;
+        let time_limit = self.time_limit(request.time_limit)?;
+        let limits = self.one_off_limits(app, request.size.as_deref())?;
         // A command that is the name of a process type runs that type's command.
         let command = match request
             .command
@@ -75,6 +95,9 @@ impl Platform {
             None => request.command.clone(),
         };
         let mut spec = self.one_off_spec(app, &release, &image, random_index(), &command, &process);
+        spec.resources = limits.resources();
+        spec.labels.time_limit_ms =
+            time_limit.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
         for (name, value) in request.environment {
             spec.environment.insert(name, value);
         }
@@ -85,6 +108,8 @@ impl Platform {
             name: name.clone(),
             process,
             state: InstanceDisplayState::Starting,
+            reason: None,
+            size: limits.size.0.name,
             command,
             release: release.version,
             created_at: now,
@@ -97,37 +122,68 @@ impl Platform {
         );
         if request.attach {
             spec.output = Output::Attached { terminal: request.terminal };
-            let secret = crate::access::random_secret();
-            let mut attachable = self.app_tasks().attachable();
-            attachable.retain(|_, waiting| waiting.until > Instant::now());
-            let waiting = Attachable {
-                app: app.id,
-                spec,
-                view: view.clone(),
-                until: Instant::now() + ATTACH_TIMEOUT,
-            };
-            attachable.insert(secret.clone(), waiting);
+            let waiting = Attachable::new(app.id, What::OneOff(Box::new(spec)), view.clone());
+            let secret = self.wait_for_client(waiting);
             return Ok(OneOff { view, attach_secret: Some(secret) });
         }
         view.state = InstanceDisplayState::Up;
         self.track_one_off(app.id, &spec.id, &view);
-        if let Err(error) = self.driver().start(spec.clone()).await {
-            self.app_tasks().one_offs().remove(&spec.id);
-            return Err(PlatformError::Invalid(format!("{name} could not be started: {error}")));
+        match self.driver().start(spec.clone()).await {
+            Ok(started) => self.limit_time_of(&started, None),
+            Err(error) => {
+                self.app_tasks().one_offs().remove(&spec.id);
+                return Err(PlatformError::Invalid(format!(
+                    "{name} could not be started: {error}"
+                )));
+            }
         }
         Ok(OneOff { view, attach_secret: None })
     }
 
-    /// Starts the attached one-off that the secret stands for. Dropping what is returned kills it.
+    /// Keeps what starts when its client attaches. Returns the secret that the client needs.
+    pub(super) fn wait_for_client(&self, waiting: Attachable) -> String {
+        let secret = crate::access::random_secret();
+        let mut attachable = self.app_tasks().attachable();
+        attachable.retain(|_, waiting| waiting.until > Instant::now());
+        attachable.insert(secret.clone(), waiting);
+        secret
+    }
+
+    /// Stops a one-off that has just been started, or taken over, when its time is up.
+    fn limit_time_of(
+        &self,
+        instance: &ObservedInstance,
+        client: Option<mpsc::WeakSender<AttachedOutput>>,
+    ) {
+        let labels = &instance.spec.labels;
+        let Some(limit) = labels.time_limit_ms else { return };
+        let remaining = instance.started_at_ms.saturating_add(limit).saturating_sub(now_ms());
+        let limited = Limited {
+            app: labels.app,
+            id: instance.spec.id.clone(),
+            name: labels.display_name(),
+            limit: Duration::from_millis(limit),
+            client,
+        };
+        self.limit_time(limited, Duration::from_millis(remaining));
+    }
+
+    /// Starts what the secret stands for. Dropping what is returned kills it.
     pub async fn attach(&self, secret: &str) -> Result<Attached> {
         let waiting = self.app_tasks().attachable().remove(secret);
         let waiting = waiting
             .filter(|waiting| waiting.until > Instant::now())
             .ok_or(PlatformError::NotFound { resource: "dyno" })?;
-        let id = waiting.spec.id.clone();
+        let spec = match waiting.what {
+            What::OneOff(spec) => *spec,
+            What::Exec(id, command) => {
+                return self.start_exec(&waiting.view.name, &id, command).await;
+            }
+        };
+        let id = spec.id.clone();
         let view = InstanceView { state: InstanceDisplayState::Up, ..waiting.view };
         self.track_one_off(waiting.app, &id, &view);
-        match self.driver().start_attached(waiting.spec).await {
+        match self.driver().start_attached(spec).await {
             Ok(attached) => {
                 self.log_one_off(waiting.app, &view.name, "State changed from starting to up");
                 Ok(self.watch_attached(attached))
@@ -143,11 +199,13 @@ impl Platform {
     pub(super) fn watch_attached(&self, attached: Attached) -> Attached {
         let (sender, output) = mpsc::channel(16);
         let Attached { instance, output: mut source, input } = attached;
+        self.limit_time_of(&instance, Some(sender.downgrade()));
         let (platform, id) = (self.clone(), instance.spec.id.clone());
         tokio::spawn(async move {
             let lost = || ExitStatus {
                 code: 129,
                 out_of_memory: false,
+                out_of_processes: false,
                 reason: Some("its client went away".into()),
                 at_ms: now_ms(),
             };
@@ -171,7 +229,9 @@ impl Platform {
     }
 
     pub(super) fn track_one_off(&self, app: AppId, id: &InstanceId, view: &InstanceView) {
-        self.app_tasks().one_offs().insert(id.clone(), RunningOneOff { app, view: view.clone() });
+        self.app_tasks()
+            .one_offs()
+            .insert(id.clone(), RunningOneOff { app, view: view.clone(), time_limit: None });
     }
 
     pub(super) fn adopt_one_off(&self, instance: &ObservedInstance) {
@@ -181,19 +241,26 @@ impl Platform {
             name: labels.display_name(),
             process: labels.process.clone(),
             state: InstanceDisplayState::Up,
+            reason: None,
+            size: windlass_core::process_limits::size_of(&instance.spec.resources).name,
             command: instance.spec.command.last().cloned().unwrap_or_default(),
             release: labels.release.unwrap_or(0),
             created_at: instance.started_at_ms,
             updated_at: instance.started_at_ms,
         };
         self.track_one_off(labels.app, &instance.spec.id, &view);
+        self.limit_time_of(instance, None);
     }
 
     pub(super) async fn one_off_exited(&self, id: &InstanceId, status: &ExitStatus) {
         let Some(one_off) = self.app_tasks().one_offs().remove(id) else { return };
         let name = &one_off.view.name;
+        if status.out_of_memory {
+            self.log_one_off(one_off.app, name, "Error R15 (Memory quota vastly exceeded)");
+        }
         self.log_one_off(one_off.app, name, &format!("Process exited with status {}", status.code));
         self.log_one_off(one_off.app, name, "State changed from up to complete");
+        self.cron_instance_exited(id, status).await;
         // One whose client went away may still be ending.
         super::effects::kill_and_forget(self.driver(), id).await;
     }

@@ -51,6 +51,7 @@ impl Platform {
             .map(|entry| FormationView {
                 id: entry.id,
                 command: processes.get(&entry.process).cloned().unwrap_or_default(),
+                size: self.limits_of(&app, &entry.process).size.0.name,
                 process: entry.process,
                 quantity: entry.quantity,
                 updated_at: entry.updated_at,
@@ -67,6 +68,19 @@ impl Platform {
         app: &App,
         updates: Vec<(ProcessType, Quantity)>,
     ) -> Result<Vec<FormationView>> {
+        let quantities = self.scaled(app, updates)?;
+        let limits = self.deploys(app)?.limits;
+        self.admit_formation(app, &quantities, &limits).await?;
+        self.put_quantities(user, app, &quantities).await?;
+        self.formation(app)
+    }
+
+    /// Returns the quantities that the updates come to.
+    pub(super) fn scaled(
+        &self,
+        app: &App,
+        updates: Vec<(ProcessType, Quantity)>,
+    ) -> Result<BTreeMap<ProcessType, u32>> {
         let before: BTreeMap<ProcessType, u32> =
             self.formation(app)?.into_iter().map(|view| (view.process, view.quantity)).collect();
         let mut quantities = BTreeMap::new();
@@ -90,18 +104,31 @@ impl Platform {
                     "The release process runs once a release and cannot be scaled.".into(),
                 ));
             }
+            self.check_single_writer(app, &process, new)?;
             quantities.insert(process, new);
         }
-        self.store().scale(app.id, &quantities, now_ms())?;
-        let list: Vec<String> =
-            quantities.iter().map(|(process, n)| format!("{process}@{n}:Standard-1X")).collect();
+        Ok(quantities)
+    }
+
+    pub(super) async fn put_quantities(
+        &self,
+        user: &User,
+        app: &App,
+        quantities: &BTreeMap<ProcessType, u32>,
+    ) -> Result<()> {
+        self.store().scale(app.id, quantities, now_ms())?;
+        let limits = self.deploys(app)?.limits;
+        let size = |process| self.limits_in(&limits, process).size.0.name;
+        let list: Vec<String> = quantities
+            .iter()
+            .map(|(process, n)| format!("{process}@{n}:{}", size(process)))
+            .collect();
         self.logs().append(
             app.id,
             "app[api]",
             &format!("Scaled to {} by user {}", list.join(" "), user.email),
         );
-        self.refresh(app).await?;
-        self.formation(app)
+        self.refresh(app).await
     }
 
     /// Returns the instances of the current release and the one-offs, by name.
@@ -174,7 +201,10 @@ fn describe(which: &Selection) -> String {
     }
 }
 
-fn unknown_process(process: &ProcessType, known: &BTreeMap<ProcessType, u32>) -> PlatformError {
+pub(super) fn unknown_process(
+    process: &ProcessType,
+    known: &BTreeMap<ProcessType, u32>,
+) -> PlatformError {
     if known.is_empty() {
         return PlatformError::Invalid(format!(
             "Couldn't find that process type ({process}). Deploy the app first."

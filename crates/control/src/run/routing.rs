@@ -4,7 +4,7 @@ use crate::records::App;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use windlass_core::plan::{Crashes, Live, Phase, Wanted};
-use windlass_core::route::{AppRoute, Availability, Target};
+use windlass_core::route::{AppRoute, Availability, Canary, PrivateNames, Target};
 
 /// What the route of an app is made of.
 pub(crate) struct RouteInput<'a> {
@@ -12,22 +12,53 @@ pub(crate) struct RouteInput<'a> {
     pub hosts: Vec<String>,
     /// `None` while nothing has been deployed.
     pub current: Option<&'a Wanted>,
+    pub newer: Option<Newer<'a>>,
     pub live: &'a [(Live, Option<SocketAddr>)],
     pub crashes: &'a Crashes,
     pub log_file: PathBuf,
 }
 
+/// A release that is not current yet and takes requests already.
+pub(crate) struct Newer<'a> {
+    pub wanted: &'a Wanted,
+    /// The share of a canary; without it the instances stand beside those of the current release.
+    pub canary_percent: Option<u8>,
+}
+
 /// Returns the route: every wanted web instance of the current release that is up takes requests.
 /// After a crash of the server instances may run that are not wanted any more.
 pub(crate) fn route(input: &RouteInput<'_>) -> AppRoute {
+    let mut targets = input.current.map(|current| targets_of(input, current)).unwrap_or_default();
+    let mut canary = None;
+    if let Some(newer) = &input.newer {
+        let more = targets_of(input, newer.wanted);
+        match newer.canary_percent {
+            Some(percent) => canary = Some(Canary { percent, targets: more }),
+            None => targets.extend(more),
+        }
+    }
+    canary = canary.filter(|canary| !canary.targets.is_empty());
+    targets.sort_by(|a, b| a.instance.cmp(&b.instance));
+    AppRoute {
+        app: input.app.id,
+        app_name: input.app.name.clone(),
+        hosts: input.hosts.clone(),
+        availability: availability(input, !targets.is_empty() || canary.is_some()),
+        targets,
+        canary,
+        log_file: Some(input.log_file.clone()),
+        private: PrivateNames::default(),
+    }
+}
+
+/// Returns the web instances of a release that are wanted and up, in order of their ids.
+fn targets_of(input: &RouteInput<'_>, wanted: &Wanted) -> Vec<Target> {
     let takes_requests = |live: &Live| {
         let slot = &live.slot;
         slot.process.is_web()
             && live.phase == Phase::Up
-            && input.current.is_some_and(|wanted| {
-                live.release == wanted.release
-                    && wanted.quantities.get(&slot.process).is_some_and(|n| slot.index <= *n)
-            })
+            && live.release == wanted.release
+            && wanted.quantities.get(&slot.process).is_some_and(|n| slot.index <= *n)
     };
     let mut targets: Vec<Target> = input
         .live
@@ -42,14 +73,7 @@ pub(crate) fn route(input: &RouteInput<'_>) -> AppRoute {
         })
         .collect();
     targets.sort_by(|a, b| a.instance.cmp(&b.instance));
-    AppRoute {
-        app: input.app.id,
-        app_name: input.app.name.clone(),
-        hosts: input.hosts.clone(),
-        availability: availability(input, !targets.is_empty()),
-        targets,
-        log_file: Some(input.log_file.clone()),
-    }
+    targets
 }
 
 fn availability(input: &RouteInput<'_>, has_targets: bool) -> Availability {
@@ -97,6 +121,7 @@ mod tests {
             maintenance,
             restart_generation: 0,
             current_release: 3,
+            deploys: crate::records::Deploys::default(),
             created_at: 0,
             updated_at: 0,
             released_at: None,
@@ -118,7 +143,13 @@ mod tests {
     }
 
     fn crashed(release: u32) -> Crashes {
-        let status = ExitStatus { code: 1, out_of_memory: false, reason: None, at_ms: 0 };
+        let status = ExitStatus {
+            code: 1,
+            out_of_memory: false,
+            out_of_processes: false,
+            reason: None,
+            at_ms: 0,
+        };
         let slot = Slot { process: "web".parse().unwrap(), index: 1 };
         Crashes::from([(
             slot,
@@ -202,6 +233,7 @@ mod tests {
                 app: &app,
                 hosts: vec![],
                 current: current.as_ref(),
+                newer: None,
                 live: &live,
                 crashes: &crashes,
                 log_file: PathBuf::new(),
@@ -216,12 +248,39 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_release_takes_its_share_or_stands_beside_the_current_one() {
+        let (app, current) = (app(false), web(1));
+        let newer = Wanted { release: 4, ..web(1) };
+        let mut live = [live(3, Phase::Up), live(4, Phase::Up)];
+        live[1].0.id = InstanceId("web-1-y".into());
+        let route = |canary_percent| {
+            route(&RouteInput {
+                app: &app,
+                hosts: vec![],
+                current: Some(&current),
+                newer: Some(Newer { wanted: &newer, canary_percent }),
+                live: &live,
+                crashes: &Crashes::new(),
+                log_file: PathBuf::new(),
+            })
+        };
+        let canary = route(Some(10));
+        assert_eq!(canary.targets.len(), 1);
+        let share = canary.canary.unwrap();
+        assert_eq!((share.percent, share.targets.len()), (10, 1));
+        assert_eq!(share.targets[0].instance, InstanceId("web-1-y".into()));
+        let gradual = route(None);
+        assert_eq!((gradual.targets.len(), gradual.canary), (2, None));
+    }
+
+    #[test]
     fn maintenance_wins_over_targets() {
         let (app, web, live) = (app(true), web(1), [live(3, Phase::Up)]);
         let input = RouteInput {
             app: &app,
             hosts: vec![],
             current: Some(&web),
+            newer: None,
             live: &live,
             crashes: &Crashes::new(),
             log_file: PathBuf::new(),

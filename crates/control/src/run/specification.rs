@@ -5,7 +5,7 @@ use crate::Platform;
 use crate::records::{App, Release};
 use std::collections::BTreeMap;
 use windlass_core::ids::{Digest, InstanceId};
-use windlass_core::instance::{InstanceKind, InstanceLabels, InstanceSpec, Output, Resources};
+use windlass_core::instance::{InstanceKind, InstanceLabels, InstanceSpec, Output};
 use windlass_core::names::ProcessType;
 use windlass_core::plan::Slot;
 
@@ -65,6 +65,7 @@ impl Platform {
                 process: slot.process.clone(),
                 index: slot.index,
                 release: Some(release.version),
+                time_limit_ms: None,
                 generation,
             },
             image: image.clone(),
@@ -73,8 +74,8 @@ impl Platform {
             environment: environment(release, &name),
             user: APP_USER,
             group: None,
-            mounts: Vec::new(),
-            resources: self.instance_resources(),
+            mounts: self.volume_mounts(app.id, &slot.process),
+            resources: self.limits_of(app, &slot.process).resources(),
             port: slot.process.is_web().then_some(WEB_PORT),
             output: Output::Log { file: self.logs().file(app.id), source: format!("app[{name}]") },
         };
@@ -86,7 +87,7 @@ impl Platform {
 
     /// Returns how an image wants to be run, unless it is a slug's. One that cannot be read is not
     /// run either: the driver says why.
-    fn container_image(&self, image: &Digest) -> Option<ContainerImage> {
+    pub(super) fn container_image(&self, image: &Digest) -> Option<ContainerImage> {
         ContainerImage::of(self.images(), image).unwrap_or_else(|error| {
             tracing::error!(%image, %error, "an image cannot be read");
             None
@@ -111,15 +112,5 @@ impl Platform {
             .map_or_else(|| launch_command(command), |container| container.command(command));
         spec.port = None;
         spec
-    }
-
-    fn instance_resources(&self) -> Resources {
-        let limits = &self.settings().instance;
-        Resources {
-            memory_bytes: Some(limits.memory_bytes),
-            cpu_millis: (limits.cpu_millis > 0).then_some(limits.cpu_millis),
-            cpu_shares: None,
-            processes: Some(limits.processes),
-        }
     }
 }

@@ -9,12 +9,17 @@ use windlass_core::ids::AppId;
 use windlass_core::instance::{InstanceKind, InstanceState, ObservedInstance};
 use windlass_core::plan::{Live, Phase, Slot};
 
+/// How long the tasks get to say what they want to start, before the first start: so the order is
+/// that of the apps' priorities, not that of the tasks.
+const TIME_TO_ASK: Duration = Duration::from_millis(50);
+
 impl Platform {
     /// Starts the task of every app with the instances that the driver still runs, and gives the
     /// router the table before any of them acts, so that a restart of the server takes nothing
     /// out of service.
     pub(crate) async fn take_over_instances(&self) -> Result<()> {
         let observed = self.driver().observe().await?;
+        self.catch_up_with_cron(&observed).await?;
         let mut by_app: HashMap<AppId, Vec<ObservedInstance>> = HashMap::new();
         for instance in observed {
             let running = instance.state == InstanceState::Running;
@@ -40,7 +45,13 @@ impl Platform {
             PlatformError::internal("the router did not take the route table", error)
         })?;
         self.spawn_event_dispatcher();
+        tasks.sort_by_key(|task| std::cmp::Reverse(task.app.deploys.settings.priority()));
         tasks.into_iter().for_each(|task| self.spawn_app_task(task));
+        let starts = self.app_tasks().boot_starts().clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(TIME_TO_ASK).await;
+            starts.open();
+        });
         Ok(())
     }
 
@@ -73,11 +84,13 @@ impl AppTask {
             None => true,
         };
         let id = instance.spec.id.clone();
+        let outdated = self.has_outdated_limits(&labels.process, &instance.spec.resources);
+        let generation = if outdated { super::events::SUPERSEDED } else { labels.generation };
         let live = Live {
             id: id.clone(),
             slot: Slot { process: labels.process.clone(), index: labels.index },
             release: labels.release.unwrap_or(0),
-            generation: labels.generation,
+            generation,
             phase: if answers { Phase::Up } else { Phase::Starting },
         };
         let command = self
@@ -88,15 +101,20 @@ impl AppTask {
         self.instances.insert(
             id.clone(),
             Tracked {
-                live,
+                live: live.clone(),
                 address: instance.address,
+                private_address: instance.private_address,
                 command: command.unwrap_or_default(),
                 started_at_ms: instance.started_at_ms,
                 changed_at_ms: instance.started_at_ms,
+                failing: std::collections::BTreeSet::new(),
+                monitors: tokio::task::JoinSet::new(),
             },
         );
-        if !answers {
-            self.check_again(id, instance.address);
+        if answers {
+            self.monitor(&id);
+        } else {
+            self.check_again(id, &live, instance.address);
         }
     }
 }

@@ -19,7 +19,11 @@ pub(crate) struct Apps {
     one_offs: Mutex<HashMap<InstanceId, RunningOneOff>>,
     /// Held while a release of the app is being made.
     release_turns: Mutex<HashMap<AppId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Starts that are due when the server begins.
+    boot_starts: super::boot_starts::BootStarts,
     attachable: Mutex<HashMap<String, super::one_off::Attachable>>,
+    /// Held while cron jobs are changed or started.
+    cron_turn: tokio::sync::Mutex<()>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,10 +43,18 @@ impl Apps {
         locked(&self.attachable)
     }
 
+    pub(crate) fn cron_turn(&self) -> &tokio::sync::Mutex<()> {
+        &self.cron_turn
+    }
+
     /// Sends to the app's task; false when it has none (it is being destroyed).
     pub(crate) fn send(&self, app: AppId, message: Message) -> bool {
         let tasks = locked(&self.tasks);
         tasks.get(&app).is_some_and(|sender| sender.send(message).is_ok())
+    }
+
+    pub(crate) fn boot_starts(&self) -> &super::boot_starts::BootStarts {
+        &self.boot_starts
     }
 
     pub(crate) fn release_turn(&self, app: AppId) -> Arc<tokio::sync::Mutex<()>> {

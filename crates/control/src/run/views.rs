@@ -1,16 +1,17 @@
 //! What people and clients see of formations and instances.
 
-use super::app_task::{AppTask, Tracked};
+use super::app_task::{AppTask, Tracked, runnable};
 use uuid::Uuid;
 use windlass_core::ids::InstanceId;
 use windlass_core::names::ProcessType;
-use windlass_core::plan::{Crash, Phase, Slot};
+use windlass_core::plan::{Crash, Phase, Slot, Wanted};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormationView {
     pub id: Uuid,
     pub process: ProcessType,
     pub quantity: u32,
+    pub size: &'static str,
     pub command: String,
     pub updated_at: u64,
 }
@@ -22,6 +23,9 @@ pub struct InstanceView {
     pub name: String,
     pub process: ProcessType,
     pub state: InstanceDisplayState,
+    /// Why it is in this state, for one that has crashed: `out of memory`, `status 1`.
+    pub reason: Option<String>,
+    pub size: &'static str,
     pub command: String,
     pub release: u32,
     pub created_at: u64,
@@ -63,10 +67,11 @@ impl AppTask {
             .instances
             .values()
             .filter(|t| t.live.phase != Phase::Retiring && t.live.release == current)
-            .map(tracked_view)
+            .map(|tracked| tracked_view(tracked, self.size_of(&tracked.live.slot.process)))
             .collect();
         let crashed = self.crashes.iter().filter(|(slot, crash)| {
-            crash.release == current
+            !self.app.deploys.stopped
+                && crash.release == current
                 && self.quantities.get(&slot.process).is_some_and(|n| slot.index <= *n)
         });
         for (slot, crash) in crashed {
@@ -74,7 +79,37 @@ impl AppTask {
                 views.push(self.crashed_view(slot, crash));
             }
         }
+        if self.app.deploys.stopped {
+            views.extend(self.down_views());
+        }
         views
+    }
+
+    fn size_of(&self, process: &ProcessType) -> &'static str {
+        self.platform.limits_of(&self.app, process).size.0.name
+    }
+
+    /// The slots of an app that was stopped as a whole.
+    fn down_views(&self) -> Vec<InstanceView> {
+        let Some(release) = &self.current else { return Vec::new() };
+        let wanted = Wanted {
+            release: release.version,
+            generation: 0,
+            quantities: runnable(&self.quantities),
+        };
+        let slots = wanted.slots().map(|slot| InstanceView {
+            id: instance_uuid(&InstanceId(format!("{}-{slot}", self.app.id))),
+            name: slot.to_string(),
+            state: InstanceDisplayState::Down,
+            reason: Some("stopped by ps:stop".to_owned()),
+            size: self.size_of(&slot.process),
+            command: release.processes.get(&slot.process).cloned().unwrap_or_default(),
+            process: slot.process,
+            release: release.version,
+            created_at: self.app.updated_at,
+            updated_at: self.app.updated_at,
+        });
+        slots.collect()
     }
 
     fn crashed_view(&self, slot: &Slot, crash: &Crash) -> InstanceView {
@@ -85,6 +120,8 @@ impl AppTask {
             name: slot.to_string(),
             process: slot.process.clone(),
             state: InstanceDisplayState::Crashed,
+            reason: Some(crash.status.summary()),
+            size: self.size_of(&slot.process),
             command: command.unwrap_or_default(),
             release: crash.release,
             created_at: crash.status.at_ms,
@@ -93,8 +130,10 @@ impl AppTask {
     }
 }
 
-fn tracked_view(tracked: &Tracked) -> InstanceView {
+fn tracked_view(tracked: &Tracked, size: &'static str) -> InstanceView {
     InstanceView {
+        size,
+        reason: tracked.failing.iter().next().map(|check| format!("not ready: {check}")),
         id: instance_uuid(&tracked.live.id),
         name: tracked.live.slot.to_string(),
         process: tracked.live.slot.process.clone(),

@@ -184,7 +184,7 @@ fn destroying_an_app_leaves_nothing() {
     let _ = test.deploy(&app, &[("web", "serve"), ("worker", "ignore-term")]).unwrap();
     scale(&test, &app, "worker", 1);
     test.wait_for_instances(&app, &["web.1", "worker.1"]);
-    test.block_on(test.platform().destroy_app(&test.user, &app)).unwrap();
+    test.block_on(test.platform().destroy_app(&test.user, &app, false)).unwrap();
     assert!(test.driver.running().is_empty());
     assert!(test.router.route(app.id).is_none());
     assert_eq!(test.driver.counts().killed, 1, "the worker ignores SIGTERM");

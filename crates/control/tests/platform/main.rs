@@ -2,11 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod checks;
 mod configuration;
 mod crashes;
+mod crashes_of_the_server;
+mod cron;
 mod deploys;
+mod exec;
+mod limits;
 mod one_offs;
+mod private_network;
 mod release_phase;
 mod scaling;
 mod simulation;
+mod strategies;
 mod takeover;
+mod volumes;

@@ -23,12 +23,14 @@ pub fn log(test: &TestPlatform, app: &App) -> String {
     })
 }
 
-fn request(command: &str, attach: bool) -> OneOffRequest {
+pub fn request(command: &str, attach: bool) -> OneOffRequest {
     OneOffRequest {
         command: command.to_owned(),
         attach,
         environment: BTreeMap::new(),
+        size: None,
         terminal: None,
+        time_limit: None,
     }
 }
 

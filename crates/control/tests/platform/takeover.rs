@@ -103,7 +103,7 @@ fn instances_of_apps_that_are_gone_are_stopped() {
     let app = test.create_app("orphan");
     let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
     let spec = test.driver.running()[0].spec.clone();
-    test.block_on(test.platform().destroy_app(&test.user, &app)).unwrap();
+    test.block_on(test.platform().destroy_app(&test.user, &app, false)).unwrap();
     // As if the server had ended between the two halves of a destroy.
     let id = windlass_core::ids::InstanceId::random("web", 1);
     let driver = test.driver.clone();

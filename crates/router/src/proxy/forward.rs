@@ -5,7 +5,7 @@ use super::exchange::Exchange;
 use crate::access_log::ErrorCode;
 use crate::table::{App, Table};
 use crate::target::pool::{self, ConnectError, Connection};
-use crate::target::{Guard, Target, choose};
+use crate::target::{Guard, Target};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::future::Future;
@@ -199,13 +199,13 @@ impl Search {
         if app.availability() == Availability::Maintenance {
             return Err(Failure::Code(ErrorCode::Maintenance));
         }
-        if let Some(target) = choose(&app.targets, &self.failed) {
+        if let Some(target) = app.choose(&self.failed) {
             // Counted first, then used: see `InFlight`. A target that left the table in
             // between refuses, and the newer table is already there.
             return Ok(Guard::enter(target).map_or(Look::Stale, Look::Found));
         }
         // All of them failed, unless the table has changed since.
-        if let (Some(failure), false) = (self.last_failure, app.targets.is_empty()) {
+        if let (Some(failure), false) = (self.last_failure, !app.has_targets()) {
             return Err(Failure::Code(failure));
         }
         match app.availability() {

@@ -5,11 +5,11 @@ mod store;
 
 pub(crate) use store::{Change, TableStore};
 
-use crate::target::Target;
+use crate::target::{Target, choose};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use windlass_core::ids::AppId;
 use windlass_core::route::{AppRoute, Availability};
 
@@ -17,14 +17,51 @@ use windlass_core::route::{AppRoute, Availability};
 pub(crate) struct App {
     pub route: Arc<AppRoute>,
     pub targets: Vec<Arc<Target>>,
+    pub canary: Option<CanaryTargets>,
     pub log_file: Option<Arc<Path>>,
     /// Requests waiting for an instance; lives on when the route is replaced.
     pub held: Arc<AtomicUsize>,
 }
 
+/// Targets that take a share of the requests.
+pub(crate) struct CanaryTargets {
+    pub percent: u32,
+    pub targets: Vec<Arc<Target>>,
+    /// Requests so far.
+    pub turns: AtomicU32,
+}
+
+impl CanaryTargets {
+    /// Whether this request is one of the share: of a hundred in a row exactly `percent` are,
+    /// spread evenly.
+    fn takes_next(&self) -> bool {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed) % 100;
+        turn * self.percent % 100 < self.percent
+    }
+}
+
 impl App {
     pub fn availability(&self) -> Availability {
         self.route.availability
+    }
+
+    /// Returns the target for the next request, if there is one that is not in `excluded`.
+    pub fn choose(&self, excluded: &[Arc<Target>]) -> Option<&Arc<Target>> {
+        let Some(canary) = &self.canary else { return choose(&self.targets, excluded) };
+        let (first, second) = if canary.takes_next() {
+            (&canary.targets, &self.targets)
+        } else {
+            (&self.targets, &canary.targets)
+        };
+        choose(first, excluded).or_else(|| choose(second, excluded))
+    }
+
+    pub fn has_targets(&self) -> bool {
+        self.all_targets().next().is_some()
+    }
+
+    pub fn all_targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.targets.iter().chain(self.canary.iter().flat_map(|canary| &canary.targets))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Changes of the table: in memory at once, then on disk.
 
-use super::{App, Table, file};
+use super::{App, CanaryTargets, Table, file};
 use crate::target::{InFlight, Target};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 use windlass_core::ids::{AppId, InstanceId};
@@ -22,6 +23,8 @@ pub(crate) struct TableStore {
     current: watch::Sender<Arc<Table>>,
     editor: Mutex<Editor>,
     path: PathBuf,
+    /// Which start of the machine this is.
+    boot: String,
     /// The generation on disk; held while the file is written.
     saved: tokio::sync::Mutex<u64>,
 }
@@ -37,12 +40,13 @@ struct Editor {
 
 impl TableStore {
     /// Opens the table last saved in `path`, or an empty one.
-    pub fn open(path: PathBuf) -> Self {
-        let routes = file::load(&path);
+    pub fn open(path: PathBuf, boot: String) -> Self {
+        let routes = file::load(&path, &boot);
         let store = Self {
             current: watch::Sender::new(Arc::default()),
             editor: Mutex::default(),
             path,
+            boot,
             saved: tokio::sync::Mutex::new(0),
         };
         let generation = store.apply(Change::Sync(routes));
@@ -74,7 +78,8 @@ impl TableStore {
         self.current.send_replace(Arc::new(table));
         // Only now: a request that finds its target retired looks again and must find the new
         // table, not the one it came from.
-        let left = changed.iter().filter_map(|app| old.apps.get(app)).flat_map(|app| &app.targets);
+        let left =
+            changed.iter().filter_map(|app| old.apps.get(app)).flat_map(|app| app.all_targets());
         for target in left.filter(|target| !kept.iter().any(|other| Arc::ptr_eq(other, target))) {
             if !kept.iter().any(|other| Arc::ptr_eq(&other.in_flight, &target.in_flight)) {
                 target.in_flight.retire();
@@ -95,11 +100,17 @@ impl TableStore {
             let editor = self.editor();
             (editor.generation, editor.routes.values().cloned().collect())
         };
-        let path = self.path.clone();
-        let write = move || file::save(&path, routes.iter().map(AsRef::as_ref));
+        let (path, boot) = (self.path.clone(), self.boot.clone());
+        let write = move || file::save(&path, &boot, routes.iter().map(AsRef::as_ref));
         tokio::task::spawn_blocking(write).await.map_err(io::Error::other)??;
         *saved = generation;
         Ok(())
+    }
+
+    /// Saves what is in force, whether it has changed or not.
+    pub async fn save_now(&self) -> io::Result<()> {
+        let generation = self.editor().generation;
+        self.save(generation).await
     }
 
     /// Returns the counter of an instance that is in the table or has something in flight.
@@ -150,13 +161,21 @@ impl Editor {
                 continue;
             };
             let before = old.apps.get(app);
-            let known = before.map(|app| app.targets.as_slice()).unwrap_or_default();
-            let targets: Vec<_> =
-                route.targets.iter().map(|target| self.target(known, target)).collect();
-            kept.extend(targets.iter().cloned());
+            let known: Vec<_> = before.map(|app| app.all_targets().collect()).unwrap_or_default();
+            let mut made = |wanted: &[windlass_core::route::Target]| -> Vec<_> {
+                wanted.iter().map(|target| self.target(&known, target)).collect()
+            };
+            let targets = made(&route.targets);
+            let canary = route.canary.as_ref().map(|canary| CanaryTargets {
+                percent: u32::from(canary.percent),
+                targets: made(&canary.targets),
+                turns: AtomicU32::new(0),
+            });
             let held = before.map(|app| Arc::clone(&app.held)).unwrap_or_default();
             let log_file = route.log_file.as_deref().map(Arc::from);
-            apps.insert(*app, Arc::new(App { route, targets, log_file, held }));
+            let app_route = App { route, targets, canary, log_file, held };
+            kept.extend(app_route.all_targets().cloned());
+            apps.insert(*app, Arc::new(app_route));
         }
         (Table::new(apps), kept)
     }
@@ -164,10 +183,10 @@ impl Editor {
     /// Returns the target that is already there, or a new one that shares the instance's count.
     fn target(
         &mut self,
-        known: &[Arc<Target>],
+        known: &[&Arc<Target>],
         wanted: &windlass_core::route::Target,
     ) -> Arc<Target> {
-        let same = |target: &&Arc<Target>| {
+        let same = |target: &&&Arc<Target>| {
             target.in_flight.instance() == &wanted.instance
                 && target.address == wanted.address
                 && *target.name == *wanted.name

@@ -5,16 +5,19 @@ fn table(routes: &[(&str, &[&str])]) -> Table {
     let apps = routes.iter().map(|(name, hosts)| {
         let app = AppId::random();
         let route = AppRoute {
+            canary: None,
             app,
             app_name: name.parse().unwrap(),
             hosts: hosts.iter().map(ToString::to_string).collect(),
             availability: Availability::Blank,
             targets: Vec::new(),
             log_file: None,
+            private: Default::default(),
         };
         let app_entry = App {
             route: Arc::new(route),
             targets: Vec::new(),
+            canary: None,
             log_file: None,
             held: Arc::default(),
         };

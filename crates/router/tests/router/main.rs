@@ -6,6 +6,7 @@ mod bodies;
 mod control;
 mod drain;
 mod errors;
+mod hand_over;
 mod log;
 mod routing;
 mod support;

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use windlass_core::route::{RouterCommand, RouterReply};
+use windlass_core::route::{Canary, RouterCommand, RouterReply};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_lead_to_their_apps() {
@@ -261,5 +261,22 @@ async fn head_and_not_modified_keep_their_length() {
         assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
         assert_eq!(headers["etag"], "\"x\"");
     }
+    router.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_gets_its_share_of_every_hundred_requests() {
+    let router = TestRouter::start().await;
+    let (old, new) = (Backend::says("old").await, Backend::says("new").await);
+    let mut route = router.route("bird", &[&old]);
+    route.canary = Some(Canary { percent: 7, targets: targets(&[&new]) });
+    router.upsert(&route).await;
+    let mut from_new = 0;
+    for _ in 0..200 {
+        from_new += usize::from(get(router.address, "bird.test", "/").await.2 == "new");
+    }
+    assert_eq!(from_new, 14);
+    drop(old);
+    assert_eq!(get(router.address, "bird.test", "/").await.2, "new", "nobody else is left");
     router.stop().await;
 }

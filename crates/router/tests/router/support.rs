@@ -82,6 +82,11 @@ impl TestRouter {
         (self.folder, self.config)
     }
 
+    /// Waits until the router has ended by itself.
+    pub async fn ended(self) {
+        self.task.await.unwrap().unwrap();
+    }
+
     pub async fn send(&self, command: RouterCommand) -> RouterReply {
         self.client.send(command).await.unwrap()
     }
@@ -117,12 +122,14 @@ impl TestRouter {
     /// A route of a serving app `name`, with these instances and its own log file.
     pub fn route(&self, name: &str, backends: &[&Backend]) -> AppRoute {
         AppRoute {
+            canary: None,
             app: AppId::random(),
             app_name: name.parse().unwrap(),
             hosts: vec![format!("{name}.test")],
             availability: Availability::Serving,
             targets: targets(backends),
             log_file: Some(self.log_file(name)),
+            private: Default::default(),
         }
     }
 

@@ -10,18 +10,27 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use windlass_core::driver::{Attached, AttachedInput, AttachedOutput};
-use windlass_core::instance::ObservedInstance;
+use windlass_core::instance::{ExitStatus, ObservedInstance};
 
 /// Pieces under way in each direction; then whoever sends waits.
 const BACKLOG: usize = 16;
 
 const PIECE: usize = 32 * 1024;
 
+/// Where it is said how the attached process ended.
+pub enum Ending {
+    /// It is an instance: the driver learns it.
+    Instance(Arc<Instance>),
+    /// It is a command beside an instance: its shim's last frame says so.
+    Command,
+}
+
 /// Connects the channels to the shim's socket. Dropping the output closes the socket, upon which
-/// the shim kills the instance; dropping the input closes its standard input.
+/// the shim kills the process with all that it started; dropping the input closes its standard
+/// input. Signals go to every process of `cgroup`.
 pub fn attach(
     observed: ObservedInstance,
-    instance: Arc<Instance>,
+    ending: Ending,
     socket: UnixStream,
     decoder: Decoder,
     cgroup: Cgroup,
@@ -31,13 +40,19 @@ pub fn attach(
     let (reader, writer) = socket.into_split();
     let writing = tokio::spawn(write_frames(writer, input_receiver, cgroup));
     tokio::spawn(async move {
-        let sender = output_sender.clone();
+        let forward = async {
+            let last_frame = read_frames(reader, decoder, &output_sender).await;
+            let status = match ending {
+                Ending::Instance(instance) => instance.exited().await,
+                Ending::Command => last_frame.unwrap_or_else(shim_killed),
+            };
+            let _ = output_sender.send(AttachedOutput::Exited(status)).await;
+        };
+        // Around all of it: output that nobody takes must not be followed by waiting for an end
+        // that only closing the socket brings about.
         tokio::select! {
-            () = read_frames(reader, decoder, &output_sender) => {
-                let status = instance.exited().await;
-                let _ = output_sender.send(AttachedOutput::Exited(status)).await;
-            }
-            () = sender.closed() => {}
+            () = forward => {}
+            () = output_sender.closed() => {}
         }
         // Drops the other half of the socket, too.
         writing.abort();
@@ -45,32 +60,47 @@ pub fn attach(
     Attached { instance: observed, output, input }
 }
 
-/// Forwards output until the shim closes the socket.
+fn shim_killed() -> ExitStatus {
+    ExitStatus {
+        code: 128 + libc::SIGKILL,
+        out_of_memory: false,
+        out_of_processes: false,
+        reason: Some("its shim was killed".to_owned()),
+        at_ms: crate::launch::now_ms(),
+    }
+}
+
+/// Forwards output until the shim closes the socket. Returns the exit that it said, if it did.
 async fn read_frames(
     mut reader: OwnedReadHalf,
     mut decoder: Decoder,
     output: &mpsc::Sender<AttachedOutput>,
-) {
+) -> Option<ExitStatus> {
+    let mut exited = None;
     let mut buffer = vec![0; PIECE];
     loop {
         loop {
             let piece = match decoder.next() {
                 Ok(Some((Kind::Stdout, payload))) => AttachedOutput::Stdout(Bytes::from(payload)),
                 Ok(Some((Kind::Stderr, payload))) => AttachedOutput::Stderr(Bytes::from(payload)),
+                Ok(Some((Kind::Exited, payload))) => {
+                    exited = serde_json::from_slice(&payload).ok();
+                    continue;
+                }
                 Ok(Some(_)) => continue,
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(%error, "a shim sent rubbish");
-                    return;
+                    return exited;
                 }
             };
             if output.send(piece).await.is_err() {
-                return;
+                return exited;
             }
         }
         match reader.read(&mut buffer).await {
             Ok(length @ 1..) => decoder.push(&buffer[..length]),
-            _ => return,
+            _ => return exited,
         }
     }
 }

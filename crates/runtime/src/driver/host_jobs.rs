@@ -10,6 +10,7 @@ use nix::fcntl::OFlag;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
@@ -21,6 +22,9 @@ use windlass_core::instance::ExitStatus;
 
 /// No instance's identifier has an underscore.
 const PREFIX: &str = "host_job_";
+
+/// How often a job is looked at for whether it has reached its limit of processes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// From util-linux, which every Debian has. The program is the first process of its namespace: it
 /// sees no process but its own, and when it is killed the kernel kills the rest.
@@ -78,7 +82,8 @@ fn spawn(job: &HostJob, group: &Cgroup) -> io::Result<(Child, Receiver)> {
     Ok((child, Receiver::from_owned_fd(reader)?))
 }
 
-/// Passes the output on until the program has ended or nobody listens any more.
+/// Passes the output on until the program has ended or nobody listens any more. A program that has
+/// reached its limit of processes is killed: it would go on and get nothing done.
 async fn follow(
     mut child: Child,
     mut output: Receiver,
@@ -87,6 +92,7 @@ async fn follow(
 ) {
     let mut buffer = BytesMut::new();
     let mut open = true;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
     let ended = loop {
         buffer.reserve(16 * 1024);
         tokio::select! {
@@ -101,9 +107,16 @@ async fn follow(
                 _ => open = false,
             },
             status = child.wait() => break Some(status),
+            _ = looks.tick() => {
+                if group.ran_out_of_processes() {
+                    let _ = child.start_kill();
+                    break Some(child.wait().await);
+                }
+            }
         }
     };
     let out_of_memory = group.ran_out_of_memory();
+    let out_of_processes = group.ran_out_of_processes();
     end(group).await;
     let Some(status) = ended else { return };
     // What it wrote before it ended; nobody holds the pipe open any more.
@@ -116,7 +129,8 @@ async fn follow(
     let code = status.map_or(1, |status| {
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(libc::SIGKILL))
     });
-    let status = ExitStatus { code, out_of_memory, reason: None, at_ms: now_ms() };
+    let status =
+        ExitStatus { code, out_of_memory, out_of_processes, reason: None, at_ms: now_ms() };
     let _ = sender.send(HostJobOutput::Ended(status)).await;
 }
 

@@ -49,7 +49,9 @@ impl Instance {
             Phase::Starting | Phase::Failed { .. } => return None,
         };
         let address = self.spec.port.map(|port| SocketAddr::from((self.address, port)));
-        Some(ObservedInstance { spec: self.spec.clone(), state, started_at_ms, address })
+        let private_address = Some(self.address.into());
+        let spec = self.spec.clone();
+        Some(ObservedInstance { spec, state, started_at_ms, address, private_address })
     }
 
     /// Waits until the instance has been started by somebody.
@@ -75,6 +77,7 @@ impl Instance {
             phase => ExitStatus {
                 code: 255,
                 out_of_memory: false,
+                out_of_processes: false,
                 reason: Some(match phase {
                     Phase::Failed { reason } => reason,
                     _ => "its driver was dropped".to_owned(),

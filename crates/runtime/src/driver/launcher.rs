@@ -4,6 +4,7 @@
 use crate::RuntimeError;
 use crate::frame::{Decoder, Kind};
 use crate::launch::{LOCK_FILE, Report, SHIM_LOG_FILE};
+use crate::shim::EXEC;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use std::fs::File;
@@ -35,6 +36,13 @@ impl ShimProgram {
         copy().map(Self).map_err(RuntimeError::io("make a sealed copy of", path))
     }
 
+    /// Returns a command that starts the program as a shim with this word.
+    pub fn command(&self, word: &str) -> Command {
+        let mut command = Command::new(format!("/proc/self/fd/{}", self.0.as_raw_fd()));
+        command.arg0("windlass").arg("shim").arg(word).env_clear();
+        command
+    }
+
     /// Starts the shim of the instance in `directory`. Returns it and our end of its socket.
     pub fn spawn(&self, directory: &Path) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -50,6 +58,22 @@ impl ShimProgram {
             .stdin(OwnedFd::from(theirs))
             .stdout(lock)
             .stderr(File::create(directory.join(SHIM_LOG_FILE))?)
+            .spawn()?;
+        Ok((child, UnixStream::from_std(ours)?))
+    }
+
+    /// Starts a shim for a command beside the instance in `directory`. Returns it and our end of
+    /// its socket.
+    pub fn spawn_exec(&self, directory: &Path) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let log = File::options().append(true).create(true).open(directory.join(SHIM_LOG_FILE))?;
+        let child = self
+            .command(EXEC)
+            .arg(directory)
+            .stdin(OwnedFd::from(theirs))
+            .stdout(std::process::Stdio::null())
+            .stderr(log)
             .spawn()?;
         Ok((child, UnixStream::from_std(ours)?))
     }

@@ -1,16 +1,23 @@
 //! The driver of this machine.
 
 mod attach;
+mod exec;
+mod file_systems;
 mod firewall;
 mod host_jobs;
 mod instances;
 mod launcher;
+mod machine;
+mod prepare;
+mod private_network;
 mod recover;
 mod setup;
 mod subnet;
 mod users;
+mod volumes;
 
 pub(crate) use firewall::{host_resolv_conf, name_servers};
+pub use private_network::clients_directory;
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::launch::{LAUNCH_FILE, Launch, Report, write_json};
@@ -27,20 +34,18 @@ use subnet::Subnet;
 use tokio::net::UnixStream;
 use tokio::sync::broadcast;
 use users::UserRanges;
-use windlass_core::driver::{Attached, Driver, DriverError, InstanceEvent, Stopped};
+use windlass_core::driver::{Attached, Driver, DriverError, ExecCommand, InstanceEvent, Stopped};
 use windlass_core::host_job::HostJobs;
 use windlass_core::ids::InstanceId;
 use windlass_core::instance::{InstanceSpec, ObservedInstance, Output};
-use windlass_oci::OciError;
+use windlass_core::links::Links;
+use windlass_core::volume::Volumes;
 
 /// How many events a slow receiver may be behind.
 const EVENT_BACKLOG: usize = 1024;
 
 /// How long the kernel may take to get rid of killed processes.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long network devices may take to disappear after their processes.
-const DEVICES_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs instances as containers on this machine.
 pub struct EmbeddedDriver {
@@ -51,6 +56,8 @@ pub struct EmbeddedDriver {
     users: UserRanges,
     program: ShimProgram,
     instances: Instances,
+    /// The device groups that reach each other now; held while the firewall is told.
+    pairs: tokio::sync::Mutex<private_network::Pairs>,
     events: broadcast::Sender<InstanceEvent>,
 }
 
@@ -86,8 +93,14 @@ impl EmbeddedDriver {
             Some((network, prefix)) => Subnet::fixed(network, prefix)?,
             None => Subnet::claim(&config.run_directory)?,
         };
-        let resolv_conf = config.resolv_conf.as_deref();
-        firewall::set_up(&config.name, &subnet, &config.host_ports, resolv_conf).await?;
+        let pairs = private_network::last_pairs(&config.run_directory);
+        firewall::set_up(&config, &subnet, &pairs).await?;
+        if config.name_server_port.is_some() {
+            let (run, host) = (&config.run_directory, config.resolv_conf.as_deref());
+            let written = private_network::write_resolv_conf(run, host);
+            config.resolv_conf =
+                Some(written.map_err(RuntimeError::io("write a resolv.conf in", run))?);
+        }
         let table = config.work_directory.join("userns.json");
         let users = UserRanges::open(&table).map_err(RuntimeError::io("read", &table))?;
         let program = ShimProgram::copy(config.shim_executable.as_deref())?;
@@ -101,9 +114,11 @@ impl EmbeddedDriver {
             users,
             program,
             instances: Instances::default(),
+            pairs: tokio::sync::Mutex::new(pairs),
             events,
         });
         driver.end_host_jobs().await;
+        driver.recover_volumes();
         driver.recover().await?;
         Ok(driver)
     }
@@ -123,7 +138,8 @@ impl EmbeddedDriver {
         }
         self.end_host_jobs().await;
         firewall::remove(&self.config.name).await;
-        self.wait_for_devices().await;
+        machine::wait_for_devices(&firewall::interface_prefix(&self.config.name)).await;
+        self.wait_for_loop_devices().await;
         let hierarchies = self.hierarchies.clone();
         let parent = cgroup_parent(&self.config.name);
         let (run, writable) = (self.config.run_directory.clone(), self.writable_directory());
@@ -134,19 +150,6 @@ impl EmbeddedDriver {
         })
         .await;
         self.subnet.release();
-    }
-
-    /// Waits until the kernel has removed the network devices of the instances that ended.
-    async fn wait_for_devices(&self) {
-        let prefix = firewall::interface_prefix(&self.config.name);
-        let left = || {
-            let devices = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-            devices.filter(|d| d.file_name().to_string_lossy().starts_with(&prefix)).count()
-        };
-        let deadline = tokio::time::Instant::now() + DEVICES_LIMIT;
-        while left() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
     }
 
     fn instances_directory(&self) -> PathBuf {
@@ -166,34 +169,6 @@ impl EmbeddedDriver {
         Cgroup::new(&self.hierarchies, &cgroup_parent(&self.config.name), id.as_str())
     }
 
-    /// Returns everything a shim needs to start `spec`; takes an address.
-    fn prepare(&self, spec: InstanceSpec) -> Result<Launch, DriverError> {
-        let id = spec.id.clone();
-        let refuse = |reason: String| DriverError::Start { id: id.clone(), reason };
-        setup::check_spec(&spec).map_err(refuse)?;
-        let image = self.config.images.resolve(&spec.image).map_err(|error| match error {
-            OciError::NoSuchImage(image) => DriverError::NoSuchImage(image),
-            error => refuse(error.to_string()),
-        })?;
-        let user_base = self.users.base(spec.labels.app).map_err(|e| refuse(e.to_string()))?;
-        let full = || refuse("all addresses of the subnet are in use".to_owned());
-        let address = self.subnet.allocate().ok_or_else(full)?;
-        let prefix = firewall::interface_prefix(&self.config.name);
-        Ok(Launch {
-            writable_directory: self.writable_directory().join(spec.id.as_str()),
-            layers: image.layer_directories,
-            user_base,
-            address,
-            interface: format!("{prefix}{:x}", self.subnet.number(address)),
-            hierarchies: self.hierarchies.clone(),
-            cgroup_parent: cgroup_parent(&self.config.name),
-            seccomp_program: seccomp_program(&self.config),
-            resolv_conf: self.config.resolv_conf.clone(),
-            ca_bundle: self.config.ca_bundle.clone(),
-            spec,
-        })
-    }
-
     /// Starts a shim and waits for its report. `Err(Ok(instance))` when the identifier is taken.
     async fn launch(
         &self,
@@ -205,7 +180,7 @@ impl EmbeddedDriver {
         let launch = self.prepare(spec).map_err(Err)?;
         let instance = Arc::new(Instance::new(&launch, Phase::Starting));
         if let Some(taken) = self.instances.insert(instance.clone()) {
-            self.subnet.free(launch.address);
+            self.free_address(launch.address);
             return Err(Ok(taken));
         }
         // In a task of its own, so that a caller who gives up leaves nothing half done.
@@ -278,7 +253,7 @@ impl EmbeddedDriver {
         });
         let _ = quick.await;
         self.instances.remove(id);
-        self.subnet.free(address);
+        self.free_address(address);
         // Can be large; nobody waits for it. What a crash leaves is removed at the next start.
         tokio::task::spawn_blocking(move || remove_directory(&writable));
     }
@@ -309,11 +284,16 @@ impl Driver for EmbeddedDriver {
                 let cgroup = self.cgroup(&launched.instance.spec.id);
                 let instance = launched.instance.started().await?;
                 let (socket, decoder) = (launched.socket, launched.decoder);
-                Ok(attach::attach(instance, launched.instance, socket, decoder, cgroup))
+                let ending = attach::Ending::Instance(launched.instance);
+                Ok(attach::attach(instance, ending, socket, decoder, cgroup))
             }
             Err(Ok(_)) => Err(refuse("it has been started already")),
             Err(Err(error)) => Err(error),
         }
+    }
+
+    async fn exec(&self, id: &InstanceId, command: ExecCommand) -> Result<Attached, DriverError> {
+        self.run_beside(id, command).await
     }
 
     async fn stop(&self, id: &InstanceId, grace: Duration) -> Result<Stopped, DriverError> {
@@ -347,6 +327,26 @@ impl Driver for EmbeddedDriver {
         Some(EmbeddedDriver::writable_directory(self).join(id.as_str()))
     }
 
+    fn is_out_of_processes(&self, id: &InstanceId) -> bool {
+        self.cgroup(id).ran_out_of_processes()
+    }
+
+    fn memory_used(&self, id: &InstanceId) -> Option<u64> {
+        self.cgroup(id).memory_used()
+    }
+
+    fn machine(&self) -> Option<windlass_core::admission::Machine> {
+        machine::machine()
+    }
+
+    fn disk_space(&self) -> Option<windlass_core::disk_guard::DiskSpace> {
+        machine::disk_space(&self.config.work_directory)
+    }
+
+    async fn set_links(&self, links: &Links) -> Result<(), DriverError> {
+        self.put_links(links).await
+    }
+
     async fn forget(&self, id: &InstanceId) -> Result<(), DriverError> {
         let Some(instance) = self.instances.get(id) else { return Ok(()) };
         if !matches!(instance.phase(), Phase::Exited { .. }) {
@@ -357,6 +357,10 @@ impl Driver for EmbeddedDriver {
     }
 
     fn host_jobs(&self) -> Option<&dyn HostJobs> {
+        Some(self)
+    }
+
+    fn volumes(&self) -> Option<&dyn Volumes> {
         Some(self)
     }
 

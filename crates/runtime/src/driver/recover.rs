@@ -71,6 +71,7 @@ impl EmbeddedDriver {
         ExitStatus {
             code: 128 + libc::SIGKILL,
             out_of_memory: out_of_memory.await.unwrap_or(false),
+            out_of_processes: false,
             reason: Some("its shim was killed".to_owned()),
             at_ms: now_ms(),
         }
@@ -91,6 +92,9 @@ impl EmbeddedDriver {
         }
         for (launch, path) in &known {
             self.subnet.reserve(launch.address);
+            if let Err(error) = self.note_address(launch.address, &launch.spec.labels) {
+                tracing::error!(id = %launch.spec.id, %error, "an instance cannot ask for names");
+            }
             self.take_over(launch, path).await;
         }
         self.remove_unknown_layers();

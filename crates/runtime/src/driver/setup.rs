@@ -15,13 +15,15 @@ pub fn make_directories(config: &RuntimeConfig) -> Result<(), RuntimeError> {
     let (run, writable) = (&config.run_directory, config.work_directory.join("writable"));
     let instances = run.join("instances");
     let new: Vec<_> = instances.ancestors().filter(|path| !path.exists()).collect();
-    for directory in [&instances, &writable] {
+    let clients = super::clients_directory(run);
+    for directory in [&instances, &writable, &clients] {
         fs::create_dir_all(directory).map_err(RuntimeError::io("make", directory))?;
     }
     for directory in new.into_iter().chain([run.as_path(), &instances]) {
         set_mode(directory, SEARCHABLE)?;
     }
     set_mode(&writable, 0o700)?;
+    set_mode(&clients, 0o700)?;
     let run = fs::canonicalize(run).map_err(RuntimeError::io("find", run))?;
     let searchable =
         |path: &Path| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o001 != 0);

@@ -36,9 +36,15 @@ impl UserRanges {
 
     /// Returns the first user of `app`'s range, giving it one if it has none.
     pub fn base(&self, app: AppId) -> io::Result<u32> {
+        Ok(FIRST + self.number(app)? * RANGE)
+    }
+
+    /// Returns which range `app` has, counted from 0, giving it one if it has none. No other app
+    /// ever gets the same number.
+    pub fn number(&self, app: AppId) -> io::Result<u32> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = table.ranges.get(&app) {
-            return Ok(FIRST + number * RANGE);
+            return Ok(*number);
         }
         let number = table.ranges.values().max().map_or(0, |highest| highest + 1);
         if number >= (u32::MAX - FIRST) / RANGE {
@@ -49,7 +55,7 @@ impl UserRanges {
             table.ranges.remove(&app);
             return Err(error);
         }
-        Ok(FIRST + number * RANGE)
+        Ok(number)
     }
 }
 

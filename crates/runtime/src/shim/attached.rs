@@ -36,9 +36,15 @@ struct Forwarder {
     driver_gone: bool,
 }
 
-/// Returns once the container's first process has ended and its output has been handed over.
-/// The result says why it was killed, if it was.
-pub fn forward(pid: i32, pidfd: &OwnedFd, stdio: Stdio, driver: UnixStream) -> Option<String> {
+/// Returns once process `pid` has ended and its output has been handed over. `kill_others` ends
+/// what else could still write. The result says why it was killed, if it was.
+pub fn forward(
+    pid: i32,
+    pidfd: &OwnedFd,
+    stdio: Stdio,
+    driver: UnixStream,
+    kill_others: impl FnOnce(),
+) -> Option<String> {
     let (outputs, terminal, input) = match stdio {
         Stdio::Pipes { stdin, stdout, stderr } => {
             (vec![(Kind::Stdout, stdout), (Kind::Stderr, stderr)], None, Some(stdin))
@@ -64,12 +70,13 @@ pub fn forward(pid: i32, pidfd: &OwnedFd, stdio: Stdio, driver: UnixStream) -> O
     while !forwarder.step(pidfd) && !forwarder.driver_gone {}
     if forwarder.driver_gone {
         let pid = nix::unistd::Pid::from_raw(pid);
-        // The first process of a process namespace takes all others with it.
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         let mut watched = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut watched, PollTimeout::NONE);
+        kill_others();
         return Some("whoever was attached to it went away".to_owned());
     }
+    kill_others();
     forwarder.drain();
     None
 }

@@ -12,6 +12,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{Gid, Uid};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -20,20 +21,21 @@ use std::path::Path;
 use std::rc::Rc;
 use windlass_core::instance::{InstanceKind, Output};
 
-/// Docker's default set for root, less making devices and raw sockets. Other users have none.
-const ROOT_CAPABILITIES: [&str; 12] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
+/// Docker's default set for root, less making devices and raw sockets, with the kernel's numbers.
+/// Other users have none.
+const ROOT_CAPABILITIES: [(&str, u32); 12] = [
+    ("CAP_CHOWN", 0),
+    ("CAP_DAC_OVERRIDE", 1),
+    ("CAP_FSETID", 4),
+    ("CAP_FOWNER", 3),
+    ("CAP_SETGID", 6),
+    ("CAP_SETUID", 7),
+    ("CAP_SETFCAP", 31),
+    ("CAP_SETPCAP", 8),
+    ("CAP_NET_BIND_SERVICE", 10),
+    ("CAP_SYS_CHROOT", 18),
+    ("CAP_KILL", 5),
+    ("CAP_AUDIT_WRITE", 29),
 ];
 
 const MASKED_PATHS: [&str; 12] = [
@@ -58,6 +60,10 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// The most files that a process of a container may open, unless the host allows fewer.
 const OPEN_FILES: u64 = 10_000;
+
+/// How readily the kernel ends the processes of a build when the whole machine is out of memory
+/// (-1000 to 1000; 0 for what is served): before anything else, however little they use.
+const BUILD_OOM_SCORE: i32 = 900;
 
 /// Where programs look for the certificates that they trust, beside the system's file.
 const CA_VARIABLES: [&str; 6] = [
@@ -140,6 +146,11 @@ pub fn start(directory: &Path, launch: &Launch, cgroup: &Cgroup) -> Result<Start
     run(container, report, stdio)
 }
 
+/// Returns the capabilities of a container's user.
+pub(super) fn capabilities(user: u32) -> &'static [(&'static str, u32)] {
+    if user == 0 { &ROOT_CAPABILITIES } else { &[] }
+}
+
 type Container = libcontainer::container::Container;
 
 fn build(builder: ContainerBuilder, directory: &Path) -> Result<Container, ShimError> {
@@ -179,31 +190,31 @@ fn explain(error: &LibcontainerError) -> ShimError {
     from_container(&message)
 }
 
-fn from_container(message: &str) -> ShimError {
+pub(super) fn from_container(message: &str) -> ShimError {
     match message.split_once(COMMAND_NOT_FOUND) {
         Some((_, command)) => ShimError::CommandNotFound(command.trim_end_matches('"').to_owned()),
         None => ShimError::Container(message.to_owned()),
     }
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), ShimError> {
+pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd), ShimError> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(ShimError::io("make a pipe"))
 }
 
-fn set_non_blocking(file: &OwnedFd) -> Result<(), ShimError> {
+pub(super) fn set_non_blocking(file: &OwnedFd) -> Result<(), ShimError> {
     fcntl(file.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
         .map(drop)
         .map_err(ShimError::io("set a pipe non-blocking"))
 }
 
-struct Pipes {
-    inside: (OwnedFd, OwnedFd, OwnedFd),
-    outside: Stdio,
+pub(super) struct Pipes {
+    pub inside: (OwnedFd, OwnedFd, OwnedFd),
+    pub outside: Stdio,
 }
 
 impl Pipes {
     /// Makes the pipes of a container. They belong to its user, who may thus open `/dev/stdout`.
-    fn new(attached: bool, user: u32) -> Result<Self, ShimError> {
+    pub fn new(attached: bool, user: u32) -> Result<Self, ShimError> {
         let (stdout, inner_stdout) = pipe()?;
         set_non_blocking(&stdout)?;
         give(&inner_stdout, user)?;
@@ -232,9 +243,10 @@ fn give(pipe: &OwnedFd, user: u32) -> Result<(), ShimError> {
         .map_err(ShimError::io("give a pipe to the container's user"))
 }
 
-/// Returns the environment as `NAME=value`, with what every program needs.
-fn environment(launch: &Launch) -> Vec<String> {
+/// Returns the environment as `NAME=value`, with what every program needs and `more`.
+pub(super) fn environment(launch: &Launch, more: &BTreeMap<String, String>) -> Vec<String> {
     let mut variables = launch.spec.environment.clone();
+    variables.extend(more.clone());
     variables.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
     if launch.spec.labels.kind == InstanceKind::Build && launch.ca_bundle.is_some() {
         for name in CA_VARIABLES {
@@ -245,12 +257,16 @@ fn environment(launch: &Launch) -> Vec<String> {
     variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-/// Returns limits that are never above the host's: raising one needs a privilege that nested
-/// hosts lack. No core files: they would fill the disk.
-fn process_limits() -> Value {
+/// Returns how many files a process may open: never above the host's limit, since raising one
+/// needs a privilege that nested hosts lack.
+pub(super) fn open_files() -> u64 {
     use nix::sys::resource::{Resource, getrlimit};
-    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
-    let files = OPEN_FILES.min(hard);
+    OPEN_FILES.min(getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard))
+}
+
+/// No core files: they would fill the disk.
+fn process_limits() -> Value {
+    let files = open_files();
     json!([
         {"type": "RLIMIT_NOFILE", "soft": files, "hard": files},
         {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
@@ -277,7 +293,7 @@ fn system_mounts() -> Vec<Value> {
 /// [`InitExecutor`] applies it.
 fn configuration(launch: &Launch, cgroup: &Cgroup, root: &Path) -> Value {
     let spec = &launch.spec;
-    let capabilities: &[&str] = if spec.user == 0 { &ROOT_CAPABILITIES } else { &[] };
+    let capabilities: Vec<_> = capabilities(spec.user).iter().map(|(name, _)| *name).collect();
     let mapping = json!([{"containerID": 0, "hostID": launch.user_base, "size": USERS}]);
     let terminal = matches!(spec.output, Output::Attached { terminal: Some(_) });
     let namespaces: Vec<_> = ["pid", "mount", "uts", "ipc", "cgroup", "user"]
@@ -294,11 +310,12 @@ fn configuration(launch: &Launch, cgroup: &Cgroup, root: &Path) -> Value {
             "user": {"uid": spec.user, "gid": spec.group.unwrap_or(spec.user)},
             "args": spec.command,
             "cwd": "/",
-            "env": environment(launch),
+            "env": environment(launch, &BTreeMap::new()),
             "capabilities": {
                 "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
             },
             "noNewPrivileges": true,
+            "oomScoreAdj": (spec.labels.kind == InstanceKind::Build).then_some(BUILD_OOM_SCORE),
             "rlimits": process_limits(),
         },
         "linux": {

@@ -35,7 +35,9 @@ impl Executor for InitExecutor {
         let program = process.args().as_ref().and_then(|a| a.first()).map_or("", String::as_str);
         let environment = process.env().as_deref().unwrap_or_default();
         let path = environment.iter().find_map(|v| v.strip_prefix("PATH=")).unwrap_or_default();
-        find_program(program, path).map_err(|why| fail(format!("{COMMAND_NOT_FOUND}{why}")))
+        find_program(program, path)
+            .map(drop)
+            .map_err(|why| fail(format!("{COMMAND_NOT_FOUND}{why}")))
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
@@ -71,14 +73,16 @@ impl InitExecutor {
 }
 
 /// Looks the program up as `execvp` will, for an error that says what is wrong.
-fn find_program(program: &str, path: &str) -> Result<(), String> {
+pub(super) fn find_program(program: &str, path: &str) -> Result<PathBuf, String> {
     if program.contains('/') {
-        return executable(Path::new(program)).map_err(|why| format!("{program}: {why}"));
+        let found = executable(Path::new(program)).map(|()| program.into());
+        return found.map_err(|why| format!("{program}: {why}"));
     }
     let mut reason = "not found in PATH";
     for directory in path.split(':') {
-        match executable(&Path::new(directory).join(program)) {
-            Ok(()) if !program.is_empty() => return Ok(()),
+        let candidate = Path::new(directory).join(program);
+        match executable(&candidate) {
+            Ok(()) if !program.is_empty() => return Ok(candidate),
             Err("permission denied: it is not executable") => {
                 reason = "permission denied: it is not executable";
             }

@@ -6,14 +6,18 @@
 
 mod attached;
 mod container;
+mod exec;
 mod init;
+mod join;
 mod log_writer;
 mod mounts;
 mod network;
 mod output;
 mod root;
 
+pub use exec::EXEC;
 pub use mounts::USERS;
+pub use network::GATEWAY;
 
 use crate::cgroup::Cgroup;
 use crate::frame::{self, Kind};
@@ -56,6 +60,12 @@ pub fn shim_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         eprintln!("windlass shim is started by the server; it cannot be used by hand");
         return ExitCode::from(2);
     };
+    if directory.as_os_str() == crate::volume::copy::COPY {
+        return crate::volume::copy::copy_main(arguments);
+    }
+    if directory.as_os_str() == EXEC {
+        return exec::exec_main(arguments);
+    }
     match run(&directory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -147,12 +157,15 @@ fn supervise(
             output::copy_to_log(&started.pidfd, output, writer);
             None
         }
-        (_, stdio) => attached::forward(pid, &started.pidfd, stdio, driver),
+        // The first process of a process namespace takes all others with it.
+        (_, stdio) => attached::forward(pid, &started.pidfd, stdio, driver, || {}),
     };
     let code = sys::wait_child(pid).unwrap_or(128 + libc::SIGKILL);
     let out_of_memory = cgroup.ran_out_of_memory();
+    let out_of_processes = cgroup.ran_out_of_processes();
     let _ = cgroup.kill_all(Duration::from_secs(5));
-    let status = ExitStatus { code, out_of_memory, reason, at_ms: launch::now_ms() };
+    let status =
+        ExitStatus { code, out_of_memory, out_of_processes, reason, at_ms: launch::now_ms() };
     launch::write_json(status_file, &Status::Exited { started_at_ms, status })
         .map_err(ShimError::io("write status.json"))?;
     cgroup.remove();

@@ -8,6 +8,7 @@ use super::ShimError;
 use super::root::Root;
 use crate::launch::Launch;
 use crate::sys::{self, Fork, MountChange};
+use crate::volume::{self, VolumeFiles};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::{self, File, Permissions};
@@ -15,6 +16,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use windlass_core::ids::SnapshotId;
+use windlass_core::instance::{Mount, MountSource};
 
 /// Users in each container.
 pub const USERS: u32 = 65_536;
@@ -59,8 +62,16 @@ pub fn prepare(directory: &Path, launch: &Launch) -> Result<PathBuf, ShimError> 
         binder.bind(bundle, ca_bundle_path(launch.spec.user), Access::Read)?;
     }
     for mount in &launch.spec.mounts {
-        let access = Access::Volume { writable: mount.writable, id_mapped: mount.id_mapped };
-        binder.bind(&mount.source, &mount.target, access)?;
+        match &mount.source {
+            MountSource::Host(path) => {
+                let (writable, id_mapped) = (mount.writable, mount.id_mapped);
+                binder.bind(path, &mount.target, Access::Volume { writable, id_mapped })?;
+            }
+            MountSource::Volume(source) => {
+                let files = VolumeFiles::new(&launch.volumes_directory, source.volume);
+                binder.mount_volume(&files, source.snapshot, mount)?;
+            }
+        }
     }
     Ok(directory.join("root"))
 }
@@ -98,12 +109,29 @@ impl Binder {
             }
         };
         let copy = copy_mount(source, &change, recursive)?;
-        let point = self
-            .root
-            .mount_point(Path::new(target), is_directory)
-            .map_err(ShimError::io(format!("make the mount point {target}")))?;
-        sys::attach_mount(&copy, &point)
+        self.attach(&copy, target, is_directory)
             .map_err(ShimError::io(format!("mount {source:?} at {target}")))
+    }
+
+    fn attach(&self, mount: &OwnedFd, target: &str, is_directory: bool) -> io::Result<()> {
+        sys::attach_mount(mount, &self.root.mount_point(Path::new(target), is_directory)?)
+    }
+
+    /// Mounts a volume, whose owners on disk are those inside.
+    fn mount_volume(
+        &self,
+        files: &VolumeFiles,
+        snapshot: Option<SnapshotId>,
+        mount: &Mount,
+    ) -> Result<(), ShimError> {
+        let attached = files.lock().and_then(|_lock| {
+            let image = snapshot.map_or_else(|| files.image(), |id| files.snapshot(id));
+            let volume = volume::mount_image(&image)?;
+            let (owners, read_only) = (Some(&self.users), !mount.writable);
+            sys::change_mount(&volume, &MountChange { owners, read_only, restricted: true })?;
+            self.attach(&volume, &mount.target, true)
+        });
+        attached.map_err(ShimError::io(format!("mount the volume at {}", mount.target)))
     }
 }
 

@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// What every container sees as its router; each host end has this address.
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 
 /// The first device of every network namespace.
 const LOOPBACK: u32 = 1;
@@ -69,7 +69,7 @@ impl PendingNetwork {
 fn connect(launch: &Launch, host: &Netlink, host_namespace: &File) -> Result<(), ShimError> {
     set_kernel_parameters();
     let inside = Netlink::open().map_err(ShimError::io("open a netlink socket"))?;
-    add_veth(&inside, &launch.interface, host_namespace)
+    add_veth(&inside, launch, host_namespace)
         .map_err(ShimError::io(format!("make the network device {}", launch.interface)))?;
     configure_inside(&inside, launch.address).map_err(ShimError::io("configure eth0"))?;
     configure_host(host, &launch.interface, launch.address)
@@ -89,10 +89,11 @@ fn set_kernel_parameters() {
     }
 }
 
-fn add_veth(inside: &Netlink, peer: &str, host_namespace: &File) -> io::Result<()> {
+fn add_veth(inside: &Netlink, launch: &Launch, host_namespace: &File) -> io::Result<()> {
+    let (peer, group) = (&launch.interface, launch.device_group);
     let deadline = Instant::now() + NAME_TAKEN_LIMIT;
     loop {
-        match inside.add_veth("eth0", peer, host_namespace.as_fd()) {
+        match inside.add_veth("eth0", peer, group, host_namespace.as_fd()) {
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && Instant::now() < deadline =>
             {

@@ -22,7 +22,7 @@ fn attached(machine: &Machine, script: &str, terminal: Option<TerminalSize>) -> 
 }
 
 /// Collects everything until the end.
-async fn collect(attached: &mut Attached) -> (String, String, ExitStatus) {
+pub async fn collect(attached: &mut Attached) -> (String, String, ExitStatus) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {
         match attached.output.recv().await.expect("an exit before the end") {

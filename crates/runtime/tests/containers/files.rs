@@ -21,7 +21,7 @@ async fn mounts_map_owners() {
     chown(cache.join("old"), Some(1000), Some(1000)).unwrap();
     let mut spec = machine.script("cat /cache/old; echo; stat -c %u /cache/old; echo new > /cache/new; echo more >> /cache/old; echo done");
     spec.mounts = vec![Mount {
-        source: cache.clone(),
+        source: cache.clone().into(),
         target: "/cache".to_owned(),
         writable: true,
         id_mapped: true,
@@ -46,7 +46,7 @@ async fn host_mounts_can_be_read_only() {
     fs::write(&file, "from the host").unwrap();
     let mut spec = machine.script("cat /etc/deep/motd; echo; echo x > /etc/deep/motd; grep /etc/deep/motd /proc/self/mountinfo");
     spec.mounts = vec![Mount {
-        source: file.clone(),
+        source: file.clone().into(),
         target: "/etc/deep/motd".to_owned(),
         writable: false,
         id_mapped: false,
@@ -63,7 +63,7 @@ async fn missing_mounts_are_named() {
     let machine = Machine::start().await;
     let mut spec = machine.script("true");
     spec.mounts = vec![Mount {
-        source: "/nowhere/at/all".into(),
+        source: std::path::PathBuf::from("/nowhere/at/all").into(),
         target: "/x".to_owned(),
         writable: false,
         id_mapped: true,

@@ -48,7 +48,13 @@ fn busybox() -> Option<PathBuf> {
 
 pub fn run(tests: Vec<Test>) -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
+    let skipped: Vec<String> = std::env::args()
+        .filter_map(|argument| argument.strip_prefix("--skip=").map(str::to_owned))
+        .collect();
+    let chosen = |name: &str| {
+        (wanted.is_empty() || wanted.iter().any(|part| name.contains(part)))
+            && !skipped.iter().any(|part| name.contains(part))
+    };
     let tests: Vec<_> = tests.into_iter().filter(|(name, _)| chosen(name)).collect();
     if std::env::args().any(|argument| argument == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
@@ -129,6 +135,7 @@ impl Machine {
                 process: "web".parse().unwrap(),
                 index: 1,
                 release: Some(1),
+                time_limit_ms: None,
                 generation: 0,
             },
             image: self.image.clone(),
@@ -144,10 +151,13 @@ impl Machine {
         }
     }
 
-    /// Returns the messages in the log, without time and source.
+    /// Returns the messages in the log, without time and source. Of a large write a reader can
+    /// see the beginning: a line without its end is left out.
     pub fn log(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.log_file()).unwrap_or_default();
-        text.lines()
+        let text = std::fs::read(self.log_file()).unwrap_or_default();
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        String::from_utf8_lossy(&text[..whole])
+            .lines()
             .map(|line| {
                 windlass_core::log_line::parse(line).expect("a log line").message.to_owned()
             })
@@ -217,6 +227,11 @@ pub fn leftovers(config: &RuntimeConfig) -> Vec<String> {
     for device in std::fs::read_dir("/sys/class/net").unwrap().flatten() {
         let device = device.file_name().to_string_lossy().into_owned();
         left.extend(device.starts_with(&format!("wl{name}")).then_some(device));
+    }
+    let volumes = config.volumes_directory.to_str().unwrap();
+    for device in std::fs::read_dir("/sys/block").unwrap().flatten() {
+        let file = std::fs::read_to_string(device.path().join("loop/backing_file"));
+        left.extend(file.ok().filter(|file| file.contains(volumes)));
     }
     let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
     left.extend(

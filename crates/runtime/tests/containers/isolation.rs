@@ -106,7 +106,12 @@ async fn system_calls_are_filtered() {
             .filter(|path| path.exists())
             .map(|path| (path.to_owned(), path.to_str().unwrap().to_owned()))
             .chain([(this.clone(), "/probe".to_owned())])
-            .map(|(source, target)| Mount { source, target, writable: false, id_mapped: false })
+            .map(|(source, target)| Mount {
+                source: source.into(),
+                target,
+                writable: false,
+                id_mapped: false,
+            })
             .collect();
         let (_, log) = machine.output_of(spec).await;
         let expected: Vec<_> = crate::calls::CALLS

@@ -1,10 +1,12 @@
 use crate::harness::Machine;
 use std::time::Duration;
 use windlass_core::driver::Driver;
+use windlass_core::instance::InstanceKind;
 
 crate::tests![
     memory_is_limited,
     a_killed_child_is_noticed,
+    a_build_is_ended_before_what_is_served,
     the_memory_limit_can_be_read,
     processes_are_limited,
     a_fork_bomb_can_be_stopped,
@@ -28,6 +30,21 @@ async fn a_killed_child_is_noticed() {
     let (status, log) = machine.output_of(spec).await;
     assert_eq!((status.code, status.out_of_memory), (4, true));
     assert!(log.iter().any(|line| line == "child ended with 137"), "{log:?}");
+    machine.finish().await;
+}
+
+async fn a_build_is_ended_before_what_is_served() {
+    let machine = Machine::start().await;
+    let script = "cat /proc/self/oom_score_adj; sh -c 'cat /proc/self/oom_score_adj'";
+    let mut scores = Vec::new();
+    for kind in [InstanceKind::Build, InstanceKind::Formation] {
+        let mut spec = machine.script(script);
+        spec.labels.kind = kind;
+        scores.push(machine.output_of(spec).await.1);
+    }
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    assert_eq!(scores[0], ["900", "900"]);
+    assert_eq!(scores[1], [own.trim(), own.trim()]);
     machine.finish().await;
 }
 
@@ -64,6 +81,7 @@ async fn a_fork_bomb_can_be_stopped() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let stopped = machine.driver.stop(&id, Duration::from_millis(100)).await.unwrap();
     assert_eq!((stopped.status.code, stopped.killed), (137, true));
+    assert!(stopped.status.out_of_processes, "it is told from other ends");
     machine.finish().await;
 }
 

@@ -7,15 +7,19 @@
 
 mod attached;
 mod calls;
+mod contract;
 mod debian;
+mod exec;
 mod files;
 mod harness;
 mod isolation;
 mod lifecycle;
 mod limits;
 mod network;
+mod private_network;
 mod recovery;
 mod speed;
+mod volumes;
 
 use std::process::ExitCode;
 
@@ -30,14 +34,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut tests = Vec::new();
+    tests.extend(contract::tests());
     tests.extend(lifecycle::tests());
     tests.extend(limits::tests());
     tests.extend(isolation::tests());
     tests.extend(files::tests());
     tests.extend(network::tests());
+    tests.extend(private_network::tests());
     tests.extend(attached::tests());
+    tests.extend(exec::tests());
     tests.extend(recovery::tests());
     tests.extend(debian::tests());
     tests.extend(speed::tests());
+    tests.extend(volumes::tests());
     harness::run(tests)
 }

