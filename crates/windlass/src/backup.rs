@@ -83,13 +83,17 @@ fn create(config: &Config, arguments: &CreateArguments) -> Result<String, Backup
         summary
     };
     Ok(format!(
-        "{} of {} apps and {} volumes: {} entries, {} MiB before compression.",
+        "{} of {} and {}: {} entries, {} MiB before compression.",
         if passphrase.is_some() { "An encrypted backup" } else { "A backup" },
-        summary.apps,
-        summary.volumes,
+        counted(summary.apps, "app"),
+        counted(summary.volumes, "volume"),
         summary.entries,
         summary.bytes >> 20
     ))
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 fn write_file(

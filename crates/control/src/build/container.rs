@@ -163,6 +163,10 @@ impl Platform {
             }
             Ok(Some(status)) => judge_builder(&status, directories, &last_lines),
         };
+        // One that reached a limit may still be ending: what it wrote is given back only then.
+        if let Err(error) = self.driver().stop(&id, Duration::ZERO).await {
+            tracing::warn!(instance = %id, %error, "a build container could not be stopped");
+        }
         if let Err(error) = self.driver().forget(&id).await {
             tracing::warn!(instance = %id, %error, "a build container could not be forgotten");
         }

@@ -6,6 +6,7 @@ use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::NewRelease;
 use crate::release::{AfterDeploy, ReleaseRequest};
 use crate::{Platform, PlatformError};
+use windlass_core::deploy_settings::Strategy;
 
 /// Branches that are deployed, the first one wins if both are pushed at once.
 const DEPLOYED: [&str; 2] = ["refs/heads/main", "refs/heads/master"];
@@ -170,6 +171,8 @@ impl Platform {
                 "It is a canary and gets {} % of the requests. End it with windlass deploys:promote or deploys:abort.",
                 canary.percent
             ));
+        } else if self.deploys(&session.app)?.settings.strategy == Strategy::Canary {
+            output.detail("It is no canary: that needs web processes in both releases, and no volume that only one may write.");
         }
         let app = self.store().app(session.app.id)?.unwrap_or_else(|| session.app.clone());
         output.detail(&format!("{} deployed to Windlass", self.app_url(&app)));

@@ -91,4 +91,6 @@ fn a_build_that_reaches_a_limit_is_told_which_and_where() {
     }
     let better = building("echo better");
     let _ = better.push(&app.url(), "+HEAD:refs/heads/main").success();
+    let log = server.log();
+    assert!(!log.contains("could not be forgotten"), "a container was left: {log}");
 }

@@ -202,7 +202,8 @@ fn a_private_image_needs_a_login() {
     let folders = server.run_directory().join("registry");
     wait_until("the last file with the login to be gone", Duration::from_secs(60), || {
         let left = std::fs::read_dir(&folders).into_iter().flatten().flatten();
-        let read = |folder: std::fs::DirEntry| std::fs::read_to_string(folder.path().join("auth.json"));
+        let read =
+            |folder: std::fs::DirEntry| std::fs::read_to_string(folder.path().join("auth.json"));
         !left.filter_map(|folder| read(folder).ok()).any(|logins| logins.contains(host.as_str()))
     });
 }
