@@ -108,7 +108,7 @@ impl Load {
         let read = connection.take(head.length).read_to_end(&mut body);
         read.map_err(|error| in_words("in the body", &error))?;
         if head.status != 200 {
-            return Err(format!("answered {}", head.status));
+            return Err(format!("answered {}{}", head.status, error_code(&body)));
         }
         if (body.len() as u64) < head.length {
             return Err("cut in the body".to_owned());
@@ -188,6 +188,16 @@ impl Load {
         println!("log lines acknowledged: {}, missing: {}", account.logged.len(), missing.len());
         missing.iter().take(20).map(|token| format!("the log has not {token}")).collect()
     }
+}
+
+/// Returns the router's error code that a page names, with a space before it.
+fn error_code(page: &[u8]) -> String {
+    let page = String::from_utf8_lossy(page);
+    let is_code = |word: &&str| {
+        word.len() == 3 && word.starts_with('H') && word[1..].bytes().all(|b| b.is_ascii_digit())
+    };
+    let mut words = page.split(|c: char| !c.is_ascii_alphanumeric());
+    words.find(is_code).map(|code| format!(" {code}")).unwrap_or_default()
 }
 
 fn read_below(path: &Path, all: &mut String) {
