@@ -68,6 +68,14 @@ impl DataLock {
     }
 }
 
+impl Drop for DataLock {
+    /// Gives it back at once: a child that was forked and has not executed its program yet has the
+    /// file open as well, and closing ours would not be enough until then.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 fn open(path: &Path) -> std::io::Result<File> {
     File::options().create(true).truncate(false).read(true).write(true).open(path)
 }

@@ -4,11 +4,12 @@ use nix::sys::socket::{
     AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrIn, bind, getsockname, listen,
     shutdown, socket,
 };
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A bound port of the loopback address. It refuses connections until it is opened; then each
 /// gets an answer. Dropping it closes it.
@@ -36,6 +37,9 @@ impl Port {
         // Ends when the port is dropped: accepting from a socket that was shut down fails.
         std::thread::spawn(move || {
             while let Ok((mut connection, _)) = listener.accept() {
+                // A connection that is closed with something unread is reset, and the answer with it.
+                let _ = connection.set_read_timeout(Some(Duration::from_millis(100)));
+                let _ = connection.read(&mut [0; 4096]);
                 let status = match is_sick.load(Ordering::Relaxed) {
                     true => "503 Sick",
                     false => "204 No Content",
