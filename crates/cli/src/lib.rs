@@ -5,6 +5,7 @@
 //! are listed in the table of [`error`].
 #![forbid(unsafe_code)]
 
+mod archive;
 mod arguments;
 mod attach;
 mod client;

@@ -3,6 +3,12 @@
 use crate::instance::ExitStatus;
 
 impl ExitStatus {
+    /// How something ended that did not reach a limit of memory or processes.
+    #[must_use]
+    pub fn of_code(code: i32, reason: Option<String>, at_ms: u64) -> Self {
+        Self { code, out_of_memory: false, out_of_processes: false, reason, at_ms }
+    }
+
     /// Returns why it ended, for lists: `out of memory`, `status 1`, `SIGSEGV (status 139)`.
     #[must_use]
     pub fn summary(&self) -> String {

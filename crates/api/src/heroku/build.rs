@@ -1,8 +1,8 @@
 //! Builds and their output.
 
-use super::{Users, buildpack, fixed};
+use super::{Users, buildpack, fixed, output_stream};
 use crate::convention::{
-    ApiError, ApiResult, AppOfCaller, BaseUrl, Control, RangeHeader, time, to_the_end,
+    ApiResult, AppOfCaller, BaseUrl, Control, RangeHeader, time, to_the_end,
 };
 use crate::state::ApiState;
 use crate::stream::text_stream;
@@ -63,20 +63,11 @@ pub(super) async fn purge_cache(
 /// Streams a build's output from its beginning; ends when its release is live or has failed.
 pub(super) async fn stream(
     State(state): State<ApiState>,
-    Control(platform): Control,
-    Path((user, app, id, signature)): Path<(String, String, String, String)>,
+    Path(parts): Path<output_stream::Parts>,
 ) -> ApiResult<Response> {
-    if !state.is_signed(&signed_part(&user, &app, &id), &signature) {
-        return Err(ApiError::not_found("stream"));
-    }
-    let user: UserId = user.parse().map_err(|_| ApiError::not_found("stream"))?;
-    let user = platform.user(user)?;
-    let build = platform.build(&platform.app(&user, &app)?, &id)?;
-    Ok(text_stream(platform.build_output(&build)))
-}
-
-fn signed_part(user: &str, app: &str, build: &str) -> String {
-    format!("/streams/builds/{user}/{app}/{build}")
+    let (app, id) = output_stream::open(&state, "builds", parts)?;
+    let build = state.platform.build(&app, &id)?;
+    Ok(text_stream(state.platform.build_output(&build)))
 }
 
 pub(super) struct Shaper<'a> {
@@ -108,10 +99,11 @@ impl<'a> Shaper<'a> {
 
     pub(super) fn shape(&mut self, build: records::Build) -> Result<Build> {
         let id = build.id.to_string();
-        let path = signed_part(&self.caller.to_string(), &self.app.id.to_string(), &id);
+        let output_stream_url =
+            output_stream::url(self.state, self.base, "builds", self.caller, self.app, &id);
         let platform = &self.state.platform;
         Ok(Build {
-            output_stream_url: format!("{}{path}/{}", self.base.0, self.state.sign(&path)),
+            output_stream_url,
             id,
             app: IdReference { id: self.app.id.to_string() },
             status: build.status.as_str().to_owned(),

@@ -19,6 +19,7 @@ mod key;
 mod limits;
 mod log_session;
 mod network_link;
+mod output_stream;
 mod registry;
 mod release;
 mod source;

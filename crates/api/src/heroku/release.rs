@@ -1,6 +1,6 @@
 //! Releases and rollbacks.
 
-use super::{Users, app, app_reference};
+use super::{Users, app, app_reference, output_stream};
 use crate::convention::{
     ApiError, ApiResult, AppOfCaller, BaseUrl, Control, JsonBody, RangeHeader, time, to_the_end,
 };
@@ -44,20 +44,11 @@ pub(super) async fn info(
 /// Streams what the release phase said from its beginning; ends with it.
 pub(super) async fn stream(
     State(state): State<ApiState>,
-    Control(platform): Control,
-    Path((user, app, id, signature)): Path<(String, String, String, String)>,
+    Path(parts): Path<output_stream::Parts>,
 ) -> ApiResult<Response> {
-    if !state.is_signed(&signed_part(&user, &app, &id), &signature) {
-        return Err(ApiError::not_found("stream"));
-    }
-    let user: UserId = user.parse().map_err(|_| ApiError::not_found("stream"))?;
-    let user = platform.user(user)?;
-    let release = platform.release(&platform.app(&user, &app)?, &id)?;
-    Ok(text_stream(platform.release_output(&release)))
-}
-
-fn signed_part(user: &str, app: &str, release: &str) -> String {
-    format!("/streams/releases/{user}/{app}/{release}")
+    let (app, id) = output_stream::open(&state, "releases", parts)?;
+    let release = state.platform.release(&app, &id)?;
+    Ok(text_stream(state.platform.release_output(&release)))
 }
 
 pub(super) async fn config_vars(
@@ -121,8 +112,7 @@ impl<'a> Shaper<'a> {
         let platform = &self.state.platform;
         let id = release.id.to_string();
         let output_stream_url = platform.has_release_output(&release).then(|| {
-            let path = signed_part(&self.caller.to_string(), &self.app.id.to_string(), &id);
-            format!("{}{path}/{}", self.base.0, self.state.sign(&path))
+            output_stream::url(self.state, self.base, "releases", self.caller, self.app, &id)
         });
         Ok(Release {
             id,

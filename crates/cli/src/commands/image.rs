@@ -3,11 +3,11 @@
 use super::app_path;
 use super::deploy::follow;
 use super::releases::succeeded;
+use crate::archive;
 use crate::arguments::{AppArguments, JsonArguments};
 use crate::error::{CliError, Result};
 use crate::session::Session;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use windlass_wire::{Build, ImagePull, Release};
 
@@ -45,19 +45,11 @@ pub struct Load {
 impl Load {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
-        let mut from: Box<dyn Read> = match &self.input {
-            Some(file) => Box::new(
-                File::open(file)
-                    .map_err(|error| CliError::file(format!("{}", file.display()), &error))?,
-            ),
-            None if io::stdin().is_terminal() => {
-                return Err(CliError::usage("Give an archive on standard input or with --input.")
-                    .hint(format!(
-                        "For example: docker save IMAGE | windlass image:load -a {app}"
-                    )));
-            }
-            None => Box::new(io::stdin()),
-        };
+        if self.input.is_none() && io::stdin().is_terminal() {
+            return Err(CliError::usage("Give an archive on standard input or with --input.")
+                .hint(format!("For example: docker save IMAGE | windlass image:load -a {app}")));
+        }
+        let mut from = archive::open(self.input.as_deref())?;
         let message = format!("Loading an image into {}", session.output.app(&app));
         let path = app_path(&app, "/images");
         let release: Release = session.output.action(
@@ -82,24 +74,8 @@ pub struct Save {
 impl Save {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
-        if self.output.is_none() && io::stdout().is_terminal() {
-            return Err(CliError::usage("An archive is not for a terminal.")
-                .hint(format!("For example: windlass image:save -a {app} > image.tar")));
-        }
-        let mut archive = client.get_stream(&app_path(&app, "/images/current"))?;
-        let written = match &self.output {
-            Some(file) => {
-                let failed = |error| CliError::file(format!("{}", file.display()), &error);
-                let mut out = File::create(file).map_err(failed)?;
-                io::copy(&mut archive, &mut out)
-            }
-            None => {
-                let mut out = io::stdout().lock();
-                io::copy(&mut archive, &mut out).and_then(|bytes| out.flush().map(|()| bytes))
-            }
-        };
-        written
-            .map(drop)
-            .map_err(|error| CliError::file("The archive broke off and cannot be used", &error))
+        let example = format!("windlass image:save -a {app} > image.tar");
+        let path = app_path(&app, "/images/current");
+        archive::save(&client, &path, self.output.as_deref(), &example)
     }
 }

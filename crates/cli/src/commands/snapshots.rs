@@ -1,13 +1,12 @@
 //! `windlass volumes:snapshot`, `volumes:snapshots`, `volumes:restore`, `volumes:backup`
 
 use super::volumes::{bytes, volume_path};
+use crate::archive;
 use crate::arguments::{AppArguments, JsonArguments};
 use crate::client::{Range, encoded};
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::output::{Style, Table};
 use crate::session::Session;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use windlass_wire::{Volume, VolumeRestore, VolumeSnapshot};
 
@@ -112,13 +111,8 @@ impl Restore {
                 session.output.action(&message, || client.post(&path, &body), |_, _| None)?
             }
             (None, input) => {
-                let mut from: Box<dyn Read> = match input.filter(|file| file.as_os_str() != "-") {
-                    Some(file) => {
-                        let failed = |error| CliError::file(format!("{}", file.display()), &error);
-                        Box::new(File::open(&file).map_err(failed)?)
-                    }
-                    None => Box::new(io::stdin()),
-                };
+                let file = input.filter(|file| file.as_os_str() != "-");
+                let mut from = archive::open(file.as_deref())?;
                 let path = volume_path(&app, &self.name, "/archive");
                 let send = || client.post_stream(&path, &mut *from);
                 session.output.action(&message, send, |_, _| None)?
@@ -142,25 +136,8 @@ pub struct Backup {
 impl Backup {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
-        if self.output.is_none() && io::stdout().is_terminal() {
-            let example = format!("windlass volumes:backup {} -a {app} > data.tar", self.name);
-            return Err(CliError::usage("An archive is not for a terminal.")
-                .hint(format!("For example: {example}")));
-        }
-        let mut archive = client.get_stream(&volume_path(&app, &self.name, "/archive"))?;
-        let written = match &self.output {
-            Some(file) => {
-                let failed = |error| CliError::file(format!("{}", file.display()), &error);
-                let mut out = File::create(file).map_err(failed)?;
-                io::copy(&mut archive, &mut out)
-            }
-            None => {
-                let mut out = io::stdout().lock();
-                io::copy(&mut archive, &mut out).and_then(|bytes| out.flush().map(|()| bytes))
-            }
-        };
-        written
-            .map(drop)
-            .map_err(|error| CliError::file("The archive broke off and cannot be used", &error))
+        let example = format!("windlass volumes:backup {} -a {app} > data.tar", self.name);
+        let path = volume_path(&app, &self.name, "/archive");
+        archive::save(&client, &path, self.output.as_deref(), &example)
     }
 }

@@ -3,6 +3,7 @@
 use super::collect::GiveBack;
 use super::container::BuildDirectories;
 use super::dockerfile::Dockerfile;
+use super::host_program::{PATH, environment, resources};
 use super::layers::Uses;
 use super::limits::Limit;
 use super::processes::{self, ProcessTypes};
@@ -25,7 +26,6 @@ use windlass_oci::ImportLimits;
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const ADDED_CERTIFICATES: &str = "/usr/local/share/ca-certificates";
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a build that reaches a limit was at.
 const DOING: &str = " in its Dockerfile";
 /// How long the server's own calls of buildah may take.
@@ -195,13 +195,7 @@ impl DockerBuild<'_> {
             command: command(self.platform, rest),
             environment: self.environment(),
             working_directory: directory(self.platform),
-            resources: Resources {
-                memory_bytes: Some(limits.memory_bytes),
-                cpu_millis: (limits.cpu_millis > 0).then_some(limits.cpu_millis),
-                // A quarter of an instance's share, as for buildpacks.
-                cpu_shares: Some(256),
-                processes: Some(limits.processes),
-            },
+            resources: resources(limits),
         };
         let jobs = self.platform.driver().host_jobs().ok_or_else(|| {
             PlatformError::Invalid("This server's driver cannot build Dockerfiles.".to_owned())
@@ -223,14 +217,11 @@ impl DockerBuild<'_> {
     }
 
     fn environment(&self) -> BTreeMap<String, String> {
-        let (home, temporary) =
-            (directory(self.platform).display().to_string(), self.scratch.display().to_string());
-        let fixed = [("PATH", PATH), ("HOME", &home), ("TMPDIR", &temporary), ("LANG", "C.UTF-8")];
+        let fixed = environment(&directory(self.platform), self.scratch);
         let arguments = self.dockerfile.arguments.iter().map(|name| {
             let value = std::fs::read_to_string(self.directories.environment.join(name));
             (name.clone(), value.unwrap_or_default())
         });
-        let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
         // What buildah itself needs comes last: an argument may have the same name.
         arguments.chain(fixed).chain(self.registries.environment()).collect()
     }

@@ -7,6 +7,7 @@ use super::processes::read_source_file;
 use super::{assets, disk};
 use crate::records::App;
 use crate::run::APP_USER;
+use crate::run::kill_and_forget;
 use crate::{Platform, PlatformError, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -164,12 +165,7 @@ impl Platform {
             Ok(Some(status)) => judge_builder(&status, directories, &last_lines),
         };
         // One that reached a limit may still be ending: what it wrote is given back only then.
-        if let Err(error) = self.driver().stop(&id, Duration::ZERO).await {
-            tracing::warn!(instance = %id, %error, "a build container could not be stopped");
-        }
-        if let Err(error) = self.driver().forget(&id).await {
-            tracing::warn!(instance = %id, %error, "a build container could not be forgotten");
-        }
+        kill_and_forget(self.driver(), &id).await;
         outcome
     }
 

@@ -7,7 +7,6 @@ use crate::platform::now_ms;
 use crate::records::{App, Release, User};
 use crate::{Platform, PlatformError, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use windlass_core::deploy_settings::{CanaryState, Strategy};
@@ -92,17 +91,10 @@ impl AppTask {
         };
         let formation =
             windlass_core::release::formation_for(release.processes.keys(), &self.quantities);
+        let wanted = self.canary_wanted(&release, &formation, &canary);
         self.candidate = Some(Candidate {
-            wanted: self.canary_wanted(&release, &formation, &canary),
-            release: Arc::new(release),
-            formation,
-            quantities_before: self.quantities.clone(),
-            even_if_broken: false,
             canary: Some(canary),
-            started_at_us: crate::platform::now_us(),
-            begun: Instant::now(),
-            last_started: Instant::now(),
-            reply: None,
+            ..self.new_candidate(release, formation, wanted)
         });
         Ok(())
     }

@@ -84,19 +84,35 @@ impl AppTask {
                 Some(canary) => self.canary_wanted(&deploy.release, &deploy.formation, canary),
                 None => self.candidate_wanted(&deploy),
             };
+            let Deploy { release, formation, even_if_broken, reply, .. } = *deploy;
             self.candidate = Some(Candidate {
-                release: Arc::new(deploy.release),
-                wanted,
-                formation: deploy.formation,
-                quantities_before: self.quantities.clone(),
-                even_if_broken: deploy.even_if_broken,
+                even_if_broken,
                 canary,
-                started_at_us: crate::platform::now_us(),
-                begun: Instant::now(),
-                last_started: Instant::now(),
-                reply: Some(deploy.reply),
+                reply: Some(reply),
+                ..self.new_candidate(release, formation, wanted)
             });
             self.judge_candidate().await;
+        }
+    }
+
+    /// A candidate that begins now, for nobody.
+    pub(super) fn new_candidate(
+        &self,
+        release: Release,
+        formation: BTreeMap<ProcessType, u32>,
+        wanted: Wanted,
+    ) -> Candidate {
+        Candidate {
+            release: Arc::new(release),
+            wanted,
+            formation,
+            quantities_before: self.quantities.clone(),
+            even_if_broken: false,
+            canary: None,
+            started_at_us: crate::platform::now_us(),
+            begun: Instant::now(),
+            last_started: Instant::now(),
+            reply: None,
         }
     }
 

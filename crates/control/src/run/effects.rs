@@ -55,11 +55,7 @@ impl AppTask {
             .filter(|c| c.release.version == version)
             .map(|_| limits::SETTLE_TIME);
         let startup = self.startup_checks(&release, &slot.process, settle_time);
-        let starting = Starting {
-            driver: self.platform.driver().clone(),
-            host: self.platform.default_hostname(&self.app),
-            sender: self.sender.clone(),
-        };
+        let starting = self.starting();
         let platform = self.platform.clone();
         let turn = self.is_beginning.then(|| {
             self.platform.app_tasks().boot_starts().ask(self.app.deploys.settings.priority())
@@ -76,6 +72,14 @@ impl AppTask {
             starting.start_and_check(spec, startup).await;
             drop(turn);
         });
+    }
+
+    fn starting(&self) -> Starting {
+        Starting {
+            driver: self.platform.driver().clone(),
+            host: self.platform.default_hostname(&self.app),
+            sender: self.sender.clone(),
+        }
     }
 
     fn startup_checks(
@@ -95,11 +99,7 @@ impl AppTask {
     pub(super) fn check_again(&self, id: InstanceId, live: &Live, address: Option<SocketAddr>) {
         let Some(release) = self.release_of(live.release) else { return };
         let startup = self.startup_checks(&release, &live.slot.process, None);
-        let starting = Starting {
-            driver: self.platform.driver().clone(),
-            host: self.platform.default_hostname(&self.app),
-            sender: self.sender.clone(),
-        };
+        let starting = self.starting();
         tokio::spawn(async move { starting.check(id, address, startup).await });
     }
 
@@ -178,7 +178,7 @@ pub(super) async fn forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
 }
 
 /// Ends what may be left of an instance that is given up, and forgets it.
-pub(super) async fn kill_and_forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
+pub(crate) async fn kill_and_forget(driver: &Arc<dyn Driver>, id: &InstanceId) {
     match driver.stop(id, Duration::ZERO).await {
         Ok(_) => forget(driver, id).await,
         // It was never started.

@@ -52,14 +52,7 @@ impl AppTask {
                 self.check_failed(id, reason);
             }
             Event::StartFailed(reason) => {
-                let status = ExitStatus {
-                    code: 127,
-                    out_of_memory: false,
-                    out_of_processes: false,
-                    reason: Some(reason),
-                    at_ms: now,
-                };
-                self.crashed(id, status);
+                self.crashed(id, ExitStatus::of_code(127, Some(reason), now));
             }
             Event::Exited(status) if tracked.live.phase != Phase::Retiring => {
                 self.crashed(id, status)
@@ -81,28 +74,12 @@ impl AppTask {
         let reason = format!(
             "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds} seconds of launch"
         );
-        self.crashed(
-            id,
-            ExitStatus {
-                code: 137,
-                out_of_memory: false,
-                out_of_processes: false,
-                reason: Some(reason),
-                at_ms: now_ms(),
-            },
-        );
+        self.check_failed(id, reason);
     }
 
     /// It runs, but not as its checks want it: it is stopped and counts as crashed.
     fn check_failed(&mut self, id: &InstanceId, reason: String) {
-        let status = ExitStatus {
-            code: 137,
-            out_of_memory: false,
-            out_of_processes: false,
-            reason: Some(reason),
-            at_ms: now_ms(),
-        };
-        self.crashed(id, status);
+        self.crashed(id, ExitStatus::of_code(137, Some(reason), now_ms()));
     }
 
     /// An instance ended by itself: any exit of a formation's process is a crash.

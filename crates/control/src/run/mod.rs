@@ -35,6 +35,7 @@ pub(crate) use command::{Command, Ended};
 pub use cron::CronJobView;
 pub(crate) use cron::cron_output_directory;
 pub(crate) use deploy::{Deploy, Deployed};
+pub(crate) use effects::kill_and_forget;
 pub use exec::{ExecLine, ExecRequest};
 pub use limits::{FormationChange, LimitsView};
 pub use one_off::{OneOff, OneOffRequest};

@@ -202,13 +202,7 @@ impl Platform {
         self.limit_time_of(&instance, Some(sender.downgrade()));
         let (platform, id) = (self.clone(), instance.spec.id.clone());
         tokio::spawn(async move {
-            let lost = || ExitStatus {
-                code: 129,
-                out_of_memory: false,
-                out_of_processes: false,
-                reason: Some("its client went away".into()),
-                at_ms: now_ms(),
-            };
+            let lost = || ExitStatus::of_code(129, Some("its client went away".into()), now_ms());
             let status = loop {
                 tokio::select! {
                     item = source.recv() => match item {

@@ -61,13 +61,8 @@ pub fn attach(
 }
 
 fn shim_killed() -> ExitStatus {
-    ExitStatus {
-        code: 128 + libc::SIGKILL,
-        out_of_memory: false,
-        out_of_processes: false,
-        reason: Some("its shim was killed".to_owned()),
-        at_ms: crate::launch::now_ms(),
-    }
+    let reason = Some("its shim was killed".to_owned());
+    ExitStatus::of_code(128 + libc::SIGKILL, reason, crate::launch::now_ms())
 }
 
 /// Forwards output until the shim closes the socket. Returns the exit that it said, if it did.
