@@ -5,7 +5,7 @@ mod links;
 pub(crate) use links::LinkSync;
 pub use links::LinkView;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use windlass_core::ids::{AppId, InstanceId};
@@ -15,7 +15,15 @@ use windlass_core::route::{AppRoute, RouterCommand, RouterPort, RouterReply, Rou
 /// away gets all of it with [`Routes::sync`].
 pub struct Routes {
     router: Arc<dyn RouterPort>,
-    wanted: Mutex<BTreeMap<AppId, AppRoute>>,
+    wanted: Mutex<Wanted>,
+}
+
+#[derive(Default)]
+struct Wanted {
+    routes: BTreeMap<AppId, AppRoute>,
+    /// Apps whose last change failed: the router may serve by it all the same, as when it could
+    /// not be saved. Whatever is wanted next is sent, known or not.
+    unsure: BTreeSet<AppId>,
 }
 
 impl Routes {
@@ -23,41 +31,52 @@ impl Routes {
         Self { router, wanted: Mutex::default() }
     }
 
-    fn wanted(&self) -> MutexGuard<'_, BTreeMap<AppId, AppRoute>> {
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a route without sending it: [`Routes::sync`] follows.
     pub(crate) fn note(&self, route: AppRoute) {
-        self.wanted().insert(route.app, route);
+        self.wanted().routes.insert(route.app, route);
     }
 
     /// Sends the whole table.
     pub(crate) async fn sync(&self) -> Result<(), RouterUnavailable> {
-        let routes = self.wanted().values().cloned().collect();
+        let routes = self.wanted().routes.values().cloned().collect();
         applied(self.router.send(RouterCommand::Sync { routes }).await?)
     }
 
     /// Puts a route in force; returns once the router has it, or false when it had it already.
     pub(crate) async fn upsert(&self, route: AppRoute) -> Result<bool, RouterUnavailable> {
-        let before = self.wanted().insert(route.app, route.clone());
-        if before.as_ref() == Some(&route) {
-            return Ok(false);
-        }
+        let before = {
+            let mut wanted = self.wanted();
+            let before = wanted.routes.insert(route.app, route.clone());
+            if before.as_ref() == Some(&route) && !wanted.unsure.contains(&route.app) {
+                return Ok(false);
+            }
+            before
+        };
         let (app, sent) = (route.app, self.router.send(RouterCommand::Upsert { route }).await);
         let outcome = sent.and_then(applied);
-        if outcome.is_err() {
-            // Not in force: the next attempt must not take it for known.
+        let mut wanted = self.wanted();
+        if outcome.is_ok() {
+            wanted.unsure.remove(&app);
+        } else {
+            wanted.unsure.insert(app);
             match before {
-                Some(before) => self.wanted().insert(app, before),
-                None => self.wanted().remove(&app),
+                Some(before) => wanted.routes.insert(app, before),
+                None => wanted.routes.remove(&app),
             };
         }
         outcome.map(|()| true)
     }
 
     pub(crate) async fn remove(&self, app: AppId) -> Result<(), RouterUnavailable> {
-        self.wanted().remove(&app);
+        {
+            let mut wanted = self.wanted();
+            wanted.routes.remove(&app);
+            wanted.unsure.remove(&app);
+        }
         applied(self.router.send(RouterCommand::Remove { app }).await?)
     }
 
@@ -93,3 +112,6 @@ impl crate::Platform {
         self.routes().sync().await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,13 @@ mod tests {
         let file = path.join("file");
         std::fs::write(&file, "").unwrap();
         let mut child = Command::new("tail").arg("-f").arg(&file).spawn().unwrap();
-        let left = find_now("000000", &[path]);
+        // A child that has not begun its program yet has none of its words.
+        let give_up = Instant::now() + Duration::from_secs(20);
+        let mut left = find_now("000000", &[path]);
+        while left.len() < 2 && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(10));
+            left = find_now("000000", &[path]);
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(left.len(), 2, "{left:?}");

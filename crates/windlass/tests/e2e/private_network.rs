@@ -107,15 +107,19 @@ fn names_follow_the_instances_in_service() {
     let name = |rest: &str| format!("{rest}.{}.internal", app.name);
     let _ = app.cli(&["ps:scale", "web=3", "worker=1"]).success();
     app.wait_for_processes(&["web.1", "web.2", "web.3", "worker.1"]);
-    assert_eq!(resolve(&app, &name("web")).len(), 3);
+    // A name is there soon after its instance is up, and a worker listens when it likes.
+    wait_until("three names", LIMIT, || resolve(&app, &name("web")).len() == 3);
+    wait_until("the worker's page", LIMIT, || {
+        fetch(&app, &format!("http://{}:5000/", name("1.worker"))) == "worker.1"
+    });
     assert_eq!(resolve(&app, &name("worker")).len(), 1);
-    assert_eq!(fetch(&app, &format!("http://{}:5000/", name("1.worker"))), "worker.1");
     let before = resolve(&app, &name("1.web"));
 
     let _ = app.cli(&["ps:scale", "web=2", "worker=0"]).success();
+    wait_until("the names to be gone", LIMIT, || {
+        resolve(&app, &name("3.web")).is_empty() && resolve(&app, &name("worker")).is_empty()
+    });
     assert_eq!(resolve(&app, &name("web")).len(), 2);
-    assert_eq!(resolve(&app, &name("3.web")), [""; 0]);
-    assert_eq!(resolve(&app, &name("worker")), [""; 0]);
 
     // A deploy: the old addresses are gone when it says that it is done.
     let _ = app.cli(&["config:set", "NEW=1"]).success();
@@ -124,7 +128,7 @@ fn names_follow_the_instances_in_service() {
     assert_ne!(after, before);
     let _ = app.cli(&["ps:scale", "web=1"]).success();
     app.wait_for_processes(&["web.1"]);
-    assert_eq!(resolve(&app, &name("web")), after);
+    wait_until("one name", LIMIT, || resolve(&app, &name("web")) == after);
 }
 
 #[test]
