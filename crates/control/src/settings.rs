@@ -44,6 +44,8 @@ pub struct BuildSettings {
     pub memory_bytes: u64,
     pub cpu_millis: u32,
     pub processes: u32,
+    /// How many processors builds keep off; one is always left to them.
+    pub spared_processors: u32,
     /// Source, build directory, cache and temporary files together.
     pub disk_bytes: u64,
     /// What a build may add to the stack: the app with its dependencies (Heroku: 500 MB, compressed).

@@ -106,6 +106,10 @@ pub struct Resources {
     /// Relative weight when cores are contended, cgroup v1 scale (2 to 262144, default 1024).
     pub cpu_shares: Option<u32>,
     pub processes: Option<u32>,
+    /// How many of the machine's first processors are left to others; one is always used. Weights
+    /// alone do not help whoever waits for a processor that is inside the kernel for somebody else.
+    #[serde(default)]
+    pub spared_processors: u32,
 }
 
 /// Where standard output and error go.

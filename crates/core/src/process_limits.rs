@@ -252,6 +252,7 @@ impl InForce {
             cpu_millis: (self.cpu_millis.0 > 0).then_some(self.cpu_millis.0),
             cpu_shares: self.size.0.cpu_shares,
             processes: Some(self.processes.0),
+            spared_processors: 0,
         }
     }
 

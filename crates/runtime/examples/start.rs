@@ -132,6 +132,7 @@ fn specification(image: &Digest) -> Outcome<InstanceSpec> {
             cpu_millis: None,
             cpu_shares: Some(1024),
             processes: Some(256),
+            spared_processors: 0,
         },
         port: None,
         output: Output::Attached { terminal: None },

@@ -20,6 +20,7 @@ mod driver;
 mod frame;
 mod launch;
 mod netlink;
+mod processors;
 mod seccomp;
 mod shim;
 mod sys;

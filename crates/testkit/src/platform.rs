@@ -240,6 +240,7 @@ fn settings(directory: &TempDir) -> Settings {
             memory_bytes: 1 << 30,
             cpu_millis: 1_000,
             processes: 100,
+            spared_processors: 0,
             disk_bytes: 1 << 30,
             image_bytes: 1 << 30,
             environment: BTreeMap::new(),

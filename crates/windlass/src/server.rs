@@ -254,6 +254,7 @@ fn settings(
             timeout: config.build_timeout,
             memory_bytes: config.build_memory,
             cpu_millis: config.build_cpu,
+            spared_processors: config.build_spared_processors,
             processes: config.build_processes,
             disk_bytes: config.build_disk,
             image_bytes: config.build_image,

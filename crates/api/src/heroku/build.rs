@@ -1,9 +1,7 @@
 //! Builds and their output.
 
 use super::{Users, buildpack, fixed, output_stream};
-use crate::convention::{
-    ApiResult, AppOfCaller, BaseUrl, Control, RangeHeader, time, to_the_end,
-};
+use crate::convention::{ApiResult, AppOfCaller, BaseUrl, Control, RangeHeader, time, to_the_end};
 use crate::state::ApiState;
 use crate::stream::text_stream;
 use axum::Json;

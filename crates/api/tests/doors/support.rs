@@ -118,6 +118,7 @@ impl Server {
                 memory_bytes: 1 << 30,
                 cpu_millis: 1000,
                 processes: 256,
+                spared_processors: 0,
                 disk_bytes: 1 << 30,
                 image_bytes: 1 << 30,
                 cache_max_age: Duration::from_secs(60 * 60),

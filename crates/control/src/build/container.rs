@@ -1,6 +1,7 @@
 //! The build container: buildpacks on the build stack, under limits, as an unprivileged user.
 
 use super::BuildOutput;
+use super::host_program::resources;
 use super::last_lines::LastLines;
 use super::limits::Limit;
 use super::processes::read_source_file;
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use windlass_core::driver::AttachedOutput;
 use windlass_core::ids::{BuildId, InstanceId};
 use windlass_core::instance::{
-    ExitStatus, InstanceKind, InstanceLabels, InstanceSpec, Mount, Output, Resources,
+    ExitStatus, InstanceKind, InstanceLabels, InstanceSpec, Mount, Output,
 };
 
 /// The image that builds run on.
@@ -237,13 +238,7 @@ impl Platform {
                 owned(build_directory, &inside),
                 owned(&self.cache_directory(app)?, "/tmp/cache"),
             ],
-            resources: Resources {
-                memory_bytes: Some(limits.memory_bytes),
-                cpu_millis: (limits.cpu_millis > 0).then_some(limits.cpu_millis),
-                // A quarter of an instance's share: a build must not slow what is served.
-                cpu_shares: Some(256),
-                processes: Some(limits.processes),
-            },
+            resources: resources(limits),
             port: None,
             output: Output::Attached { terminal: None },
             id,

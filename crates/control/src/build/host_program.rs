@@ -21,14 +21,15 @@ pub(super) fn environment(home: &Path, temporary: &Path) -> BTreeMap<String, Str
     fixed.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-/// What a program of the host may use in a build.
+/// What a build may use, in a container or as a program of the host.
 pub(super) fn resources(limits: &BuildSettings) -> Resources {
     Resources {
         memory_bytes: Some(limits.memory_bytes),
         cpu_millis: (limits.cpu_millis > 0).then_some(limits.cpu_millis),
-        // A quarter of an instance's share, as for buildpacks.
+        // A quarter of an instance's share: a build must not slow what is served.
         cpu_shares: Some(256),
         processes: Some(limits.processes),
+        spared_processors: limits.spared_processors,
     }
 }
 

@@ -155,6 +155,7 @@ impl Lint<'_> {
                 cpu_millis: None,
                 cpu_shares: Some(256),
                 processes: Some(PROCESSES),
+                spared_processors: 0,
             },
         };
         let mut said = String::new();

@@ -152,6 +152,7 @@ impl Platform {
                 cpu_millis: None,
                 cpu_shares: Some(256),
                 processes: Some(16),
+                spared_processors: 0,
             },
             port: None,
             output: Output::Attached { terminal: None },

@@ -3,10 +3,12 @@
 use super::{EmbeddedDriver, KILL_LIMIT, cgroup_parent};
 use crate::cgroup::Cgroup;
 use crate::launch::now_ms;
+use crate::processors;
 use crate::sys;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use nix::fcntl::OFlag;
+use nix::unistd::Pid;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
@@ -79,6 +81,10 @@ fn spawn(job: &HostJob, group: &Cgroup) -> io::Result<(Child, Receiver)> {
     let child = command.kill_on_drop(true).spawn()?;
     // The command holds our copies of the pipe's other end.
     drop(command);
+    if let Some(pid) = child.id() {
+        let _ =
+            processors::spare(job.resources.spared_processors, Pid::from_raw(pid.cast_signed()));
+    }
     Ok((child, Receiver::from_owned_fd(reader)?))
 }
 

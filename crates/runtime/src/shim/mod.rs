@@ -22,8 +22,10 @@ pub use network::GATEWAY;
 use crate::cgroup::Cgroup;
 use crate::frame::{self, Kind};
 use crate::launch::{self, Launch, Report, Status};
+use crate::processors;
 use crate::sys;
 use container::Stdio;
+use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -105,6 +107,10 @@ fn run(directory: &Path) -> Result<(), ShimError> {
         .map_err(ShimError::io(format!("read {}/{}", directory.display(), launch::LAUNCH_FILE)))?;
     let cgroup = Cgroup::new(&launch.hierarchies, &launch.cgroup_parent, launch.spec.id.as_str());
     launch.hierarchies.leave_service(&launch.cgroup_parent);
+
+    // Inherited by all that is started. A program may undo it for itself, as far as the kernel lets
+    // it: it is no limit against an attacker, whom weights and quotas keep in bounds.
+    let _ = processors::spare(launch.spec.resources.spared_processors, Pid::this());
 
     match container::start(directory, &launch, &cgroup) {
         Ok(started) => supervise(&launch, &cgroup, inherited.driver, started),

@@ -215,6 +215,12 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.build_cpu, number(v)),
     },
     Key {
+        name: "build.spared_processors",
+        default: "1",
+        help: "Processors that builds keep off where the machine has more, so that what is served does not wait for them.",
+        set: |c, v| put(&mut c.build_spared_processors, number(v)),
+    },
+    Key {
         name: "build.processes",
         default: "1024",
         help: "Processes and threads a build may have.",
