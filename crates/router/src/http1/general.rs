@@ -1,0 +1,201 @@
+//! Connections whose requests need what only the general path can do: compression, apps that speak
+//! HTTP/2. It begins at a request, and serves the connection to its end.
+
+use crate::listen::{Client, ClientStream};
+use crate::proxy;
+use crate::run::{Phase, Router};
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// Serves one connection to its end. `begun` are the bytes of the client that were read already.
+pub(super) async fn serve<S: ClientStream>(
+    stream: S,
+    begun: Vec<u8>,
+    client: Arc<Client>,
+    router: Arc<Router>,
+) {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(router.limits.client_idle)
+        .max_header_size(router.limits.request_head)
+        .max_buf_size(router.limits.request_head.max(begun.len()));
+    let io = ClientIo {
+        io: TokioIo::new(Begun { stream, begun, at: 0 }),
+        stall: None,
+        limit: router.limits.idle,
+        stalled: Arc::clone(&client.stalled),
+    };
+    let mut phase = router.phase.subscribe();
+    let service = service_fn(move |request| {
+        let (router, client) = (Arc::clone(&router), Arc::clone(&client));
+        async move {
+            let mut answer = proxy::handle(Arc::clone(&router), client, request).await?;
+            // The client's next connection is the next router's. One without a request stays: it
+            // could be sending one just now.
+            if *router.phase.borrow() == Phase::HandedOver
+                && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, proxy::BrokenOff>(answer)
+        }
+    });
+    let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
+    loop {
+        let changed = tokio::select! {
+            biased;
+            // Errors are the client's doing, and known to the exchange that they end.
+            _ = connection.as_mut() => return,
+            changed = phase.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        match *phase.borrow_and_update() {
+            Phase::Serving | Phase::HandedOver => {}
+            Phase::Draining => connection.as_mut().graceful_shutdown(),
+            Phase::Closing => return,
+        }
+    }
+}
+
+/// A client's socket whose writes fail once the client has not read for `limit`.
+struct ClientIo<I> {
+    io: I,
+    stall: Option<Pin<Box<Sleep>>>,
+    limit: Duration,
+    stalled: Arc<AtomicBool>,
+}
+
+impl<I> ClientIo<I> {
+    /// Watches the time while a write makes no progress.
+    fn watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let limit = self.limit;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if stall.as_mut().poll(cx).is_ready() {
+            self.stalled.store(true, Ordering::Relaxed);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl<I: Read + Unpin> Read for ClientIo<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<I: Write + Unpin> Write for ClientIo<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// A client's stream of which some bytes were read already.
+struct Begun<S> {
+    stream: S,
+    begun: Vec<u8>,
+    at: usize,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.at == self.begun.len() {
+            self.begun = Vec::new();
+            self.at = 0;
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let rest = &self.begun[self.at..];
+        let length = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..length]);
+        self.at += length;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
