@@ -3,7 +3,8 @@
 //! Heroku takes an open port for it. But the commonest Python server opens its port first and loads
 //! the app afterwards: an app that cannot be loaded would count as up, replace one that works, and
 //! die. So the port must also give an answer to `GET /`, whatever its status. An app that takes its
-//! time over `/` is up when it has kept the connection for [`PATIENCE`].
+//! time over `/` is up when it has kept the connection for [`PATIENCE`]. One that speaks nothing but
+//! HTTP/2 (gRPC) is up when it says so.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +15,11 @@ use tokio::net::TcpStream;
 /// time after which the router would give up on a request (H12).
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How a client of HTTP/2 begins: the preface, and settings of which it changes none.
+const HTTP2_BEGINNING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// Where a frame of HTTP/2 says its type, and that of settings.
+const HTTP2_TYPE: usize = 3;
+const HTTP2_SETTINGS: u8 = 4;
 
 /// Returns once the instance answers. Tried often at first, for apps that boot fast.
 pub(super) async fn answers(address: SocketAddr, host: &str) {
@@ -35,10 +41,22 @@ async fn answers_once(address: SocketAddr, host: &str) -> bool {
     }
     let mut first = [0u8; 1];
     match tokio::time::timeout(PATIENCE, stream.read(&mut first)).await {
-        Ok(Ok(read)) => read > 0,
-        Ok(Err(_)) => false,
+        Ok(Ok(read)) if read > 0 => true,
+        Ok(_) => speaks_http2(address).await,
         Err(_) => true,
     }
+}
+
+/// Whether a server that closes connections of HTTP/1.1 answers to HTTP/2.
+async fn speaks_http2(address: SocketAddr) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(HTTP2_BEGINNING).await?;
+        let mut frame = [0u8; 9];
+        stream.read_exact(&mut frame).await?;
+        Ok::<_, std::io::Error>(frame[HTTP2_TYPE] == HTTP2_SETTINGS)
+    };
+    matches!(tokio::time::timeout(CONNECT_TIMEOUT, asked).await, Ok(Ok(true)))
 }
 
 #[cfg(test)]
@@ -51,19 +69,23 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
-            for seen in 0.. {
+            let mut asked = 0;
+            loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut buffer = [0u8; 1024];
                 let read = stream.read(&mut buffer).await.unwrap();
-                if seen >= refused {
+                if buffer.starts_with(b"PRI") {
+                    continue;
+                }
+                asked += 1;
+                if asked > refused {
                     assert!(
                         buffer[..read].starts_with(b"GET / HTTP/1.1\r\nHost: bibly.localhost\r\n")
                     );
                     stream.write_all(b"HTTP/1.1 500 Oh\r\n\r\n").await.unwrap();
-                    return seen;
+                    return asked - 1;
                 }
             }
-            0
         });
         (address, serving)
     }
@@ -73,6 +95,25 @@ mod tests {
         let (address, serving) = server(3).await;
         answers(address, "bibly.localhost").await;
         assert_eq!(serving.await.unwrap(), 3, "connections that were closed without an answer");
+    }
+
+    #[tokio::test]
+    async fn a_server_of_http_2_alone_is_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut buffer = [0u8; 24];
+                stream.read_exact(&mut buffer).await.unwrap();
+                if buffer.starts_with(b"PRI * HTTP/2.0\r\n") {
+                    stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+                }
+            }
+        });
+        let up = tokio::time::timeout(Duration::from_secs(20), answers(address, "bibly.localhost"));
+        up.await.unwrap();
+        serving.abort();
     }
 
     #[tokio::test]

@@ -1,11 +1,15 @@
 //! Bodies on their way: streamed, never collected, with the limit on silence.
 
 use super::BrokenOff;
+use super::client_body::ClientBody;
 use super::exchange::Exchange;
+use super::gzip::GzipBody;
+use super::target_body::TargetBody;
 use crate::access_log::ErrorCode;
-use crate::target::pool::Connection;
+use crate::policy::Changes;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use futures_util::task::AtomicWaker;
+use hyper::body::{Body, Frame, SizeHint};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +29,8 @@ pub(crate) struct Activity {
     awaiting_client: AtomicBool,
     /// Nobody needs the rest of the request.
     cancelled: AtomicBool,
+    /// Who waits for the client's next piece.
+    reader: AtomicWaker,
     failure: AtomicU8,
 }
 
@@ -34,6 +40,8 @@ pub(crate) enum UploadFailure {
     Interrupted = 1,
     BadChunk = 2,
     Idle = 3,
+    /// It is larger than the app's settings allow.
+    TooLarge = 4,
 }
 
 impl Activity {
@@ -44,6 +52,7 @@ impl Activity {
             complete: AtomicBool::new(false),
             awaiting_client: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
             failure: AtomicU8::new(0),
         }
     }
@@ -66,25 +75,34 @@ impl Activity {
         self.awaiting_client.load(Ordering::Relaxed)
     }
 
+    /// Says that nobody needs the rest of the request, also to whoever waits for it.
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
     pub fn failure(&self) -> Option<UploadFailure> {
         match self.failure.load(Ordering::Acquire) {
             1 => Some(UploadFailure::Interrupted),
             2 => Some(UploadFailure::BadChunk),
             3 => Some(UploadFailure::Idle),
+            4 => Some(UploadFailure::TooLarge),
             _ => None,
         }
     }
 }
 
-/// The body of a request on its way to the target. Trailers are not passed on.
+/// The body of a request on its way to the target.
 pub(crate) struct RequestBody {
     upload: Option<Upload>,
 }
 
 struct Upload {
-    body: Incoming,
+    body: ClientBody,
     activity: Arc<Activity>,
     silence: Silence,
+    /// Bytes that may still come, if there is a limit.
+    left: Option<u64>,
 }
 
 impl RequestBody {
@@ -92,8 +110,10 @@ impl RequestBody {
         Self { upload: None }
     }
 
-    pub fn new(body: Incoming, activity: Arc<Activity>, idle: Duration) -> Self {
-        Self { upload: Some(Upload { body, activity, silence: Silence::new(idle) }) }
+    pub fn new(body: ClientBody, activity: Arc<Activity>, exchange: &Exchange) -> Self {
+        let silence = Silence::new(exchange.times().idle);
+        let left = exchange.changes().and_then(Changes::max_body);
+        Self { upload: Some(Upload { body, activity, silence, left }) }
     }
 }
 
@@ -113,46 +133,38 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let Some(upload) = &mut self.upload else { return Poll::Ready(None) };
-        if upload.activity.cancelled.load(Ordering::Relaxed) {
+        if upload.activity.cancelled.load(Ordering::Acquire) {
             return upload.fail(UploadFailure::Interrupted);
         }
-        loop {
-            match Pin::new(&mut upload.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                    upload.activity.awaiting_client.store(false, Ordering::Relaxed);
-                    upload.activity.touch();
-                    if upload.body.is_end_stream() {
-                        upload.activity.complete.store(true, Ordering::Release);
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
+        match Pin::new(&mut upload.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                upload.activity.awaiting_client.store(false, Ordering::Relaxed);
+                upload.activity.touch();
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                match upload.left.map(|left| left.checked_sub(length)) {
+                    Some(None) => return upload.fail(UploadFailure::TooLarge),
+                    Some(left) => upload.left = left,
+                    None => {}
                 }
-                Poll::Ready(Some(Ok(_trailers))) => {}
-                Poll::Ready(Some(Err(error))) => {
-                    // hyper says "parse" of a chunk it cannot read, and else that the bytes ended.
-                    let source = std::error::Error::source(&error);
-                    let ended = error.is_incomplete_message()
-                        || source.and_then(|s| s.downcast_ref::<std::io::Error>()).is_some_and(
-                            |e| {
-                                e.kind() != std::io::ErrorKind::InvalidInput
-                                    && e.kind() != std::io::ErrorKind::InvalidData
-                            },
-                        );
-                    return upload.fail(if ended {
-                        UploadFailure::Interrupted
-                    } else {
-                        UploadFailure::BadChunk
-                    });
-                }
-                Poll::Ready(None) => {
-                    upload.activity.touch();
+                if upload.body.is_end_stream() {
                     upload.activity.complete.store(true, Ordering::Release);
-                    return Poll::Ready(None);
                 }
-                Poll::Pending => {
-                    upload.activity.awaiting_client.store(true, Ordering::Relaxed);
-                    ready!(upload.silence.poll(cx, upload.activity.last()));
-                    return upload.fail(UploadFailure::Idle);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(failure))) => upload.fail(failure),
+            Poll::Ready(None) => {
+                upload.activity.touch();
+                upload.activity.complete.store(true, Ordering::Release);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                upload.activity.awaiting_client.store(true, Ordering::Relaxed);
+                upload.activity.reader.register(cx.waker());
+                if upload.activity.cancelled.load(Ordering::Acquire) {
+                    return upload.fail(UploadFailure::Interrupted);
                 }
+                ready!(upload.silence.poll(cx, upload.activity.last()));
+                upload.fail(UploadFailure::Idle)
             }
         }
     }
@@ -168,8 +180,7 @@ impl Body for RequestBody {
 
 /// The body of a target's response on its way to the client. Its end ends the exchange.
 pub(crate) struct ResponseBody {
-    body: Incoming,
-    connection: Option<Connection>,
+    body: TargetBody,
     exchange: Exchange,
     activity: Option<Arc<Activity>>,
     silence: Silence,
@@ -178,15 +189,10 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub fn new(
-        body: Incoming,
-        connection: Connection,
-        exchange: Exchange,
-        activity: Option<Arc<Activity>>,
-    ) -> Self {
-        let silence = Silence::new(exchange.router().limits.idle);
+    pub fn new(body: TargetBody, exchange: Exchange, activity: Option<Arc<Activity>>) -> Self {
+        let silence = Silence::new(exchange.times().idle);
         let last = Instant::now();
-        Self { body, connection: Some(connection), exchange, activity, silence, last, ended: false }
+        Self { body, exchange, activity, silence, last, ended: false }
     }
 
     fn last_activity(&self) -> Instant {
@@ -195,7 +201,7 @@ impl ResponseBody {
 
     fn fail(&mut self, error: ErrorCode) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         self.exchange.fail(error);
-        self.connection = None;
+        self.body.cut();
         Poll::Ready(Some(Err(BrokenOff)))
     }
 }
@@ -209,44 +215,39 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
-        loop {
-            match Pin::new(&mut this.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers are not passed on.
-                    let Some(data) = frame.data_ref() else { continue };
-                    this.exchange.count_bytes(data.len() as u64);
-                    this.last = Instant::now();
-                    if let Some(activity) = &this.activity {
-                        activity.touch();
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                match frame.data_ref() {
+                    Some(data) => this.exchange.count_bytes(data.len() as u64),
+                    // Nothing comes after trailers.
+                    None => this.ended = true,
                 }
-                Poll::Ready(Some(Err(_))) => {
-                    let idle = this.activity.as_ref().and_then(|activity| activity.failure());
-                    return this.fail(match idle {
-                        Some(UploadFailure::Idle) => ErrorCode::ClientIdle,
-                        Some(UploadFailure::Interrupted) => ErrorCode::ClientInterrupted,
-                        Some(UploadFailure::BadChunk) => ErrorCode::BadChunk,
-                        None => ErrorCode::ServerInterrupted,
-                    });
+                this.last = Instant::now();
+                if let Some(activity) = &this.activity {
+                    activity.touch();
                 }
-                Poll::Ready(None) => {
-                    this.ended = true;
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => {
-                    let last = this.last_activity();
-                    ready!(this.silence.poll(cx, last));
-                    let client = this
-                        .activity
-                        .as_ref()
-                        .is_some_and(|a| !a.is_complete() && a.awaits_client());
-                    return this.fail(if client {
-                        ErrorCode::ClientIdle
-                    } else {
-                        ErrorCode::IdleConnection
-                    });
-                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => {
+                let idle = this.activity.as_ref().and_then(|activity| activity.failure());
+                this.fail(match idle {
+                    Some(UploadFailure::Idle) => ErrorCode::ClientIdle,
+                    Some(UploadFailure::Interrupted) => ErrorCode::ClientInterrupted,
+                    Some(UploadFailure::BadChunk) => ErrorCode::BadChunk,
+                    Some(UploadFailure::TooLarge) => ErrorCode::BodyTooLarge,
+                    None => ErrorCode::ServerInterrupted,
+                })
+            }
+            Poll::Ready(None) => {
+                this.ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let last = this.last_activity();
+                ready!(this.silence.poll(cx, last));
+                let client =
+                    this.activity.as_ref().is_some_and(|a| !a.is_complete() && a.awaits_client());
+                this.fail(if client { ErrorCode::ClientIdle } else { ErrorCode::IdleConnection })
             }
         }
     }
@@ -264,18 +265,16 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         let uploaded = self.activity.as_ref().is_none_or(|activity| activity.is_complete());
         if !uploaded && let Some(activity) = &self.activity {
-            activity.cancelled.store(true, Ordering::Relaxed);
+            activity.cancel();
         }
         // Whoever drops it earlier does so because the client has gone.
         if !self.ended && !self.body.is_end_stream() {
             return;
         }
         self.exchange.finish();
-        if let (true, Some(connection), Some(guard)) =
-            (uploaded, self.connection.take(), self.exchange.guard())
-        {
+        if let (true, Some(guard)) = (uploaded, self.exchange.guard()) {
             let limit = self.exchange.router().limits.idle_connections_per_target;
-            guard.target().pool.put(connection, limit);
+            self.body.give_back(guard.target(), limit);
         }
     }
 }
@@ -311,11 +310,32 @@ impl Silence {
 pub(crate) enum AnswerBody {
     Page(Option<Bytes>),
     Stream(Box<ResponseBody>),
+    Gzip(Box<GzipBody>),
 }
 
 impl AnswerBody {
     pub fn empty() -> Self {
         Self::Page(None)
+    }
+
+    /// Notes that the client has not read for too long.
+    pub fn client_is_idle(&mut self) {
+        if let Some(body) = self.stream() {
+            body.exchange.fail(ErrorCode::ClientIdle);
+        }
+    }
+
+    /// How long that is, for an answer of a target.
+    pub fn idle_limit(&mut self) -> Option<Duration> {
+        self.stream().map(|body| body.exchange.times().idle)
+    }
+
+    fn stream(&mut self) -> Option<&mut ResponseBody> {
+        match self {
+            Self::Page(_) => None,
+            Self::Stream(body) => Some(body),
+            Self::Gzip(body) => Some(body.inner()),
+        }
     }
 }
 
@@ -330,6 +350,7 @@ impl Body for AnswerBody {
         match &mut *self {
             Self::Page(page) => Poll::Ready(page.take().map(|page| Ok(Frame::data(page)))),
             Self::Stream(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Gzip(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
 
@@ -337,6 +358,7 @@ impl Body for AnswerBody {
         match self {
             Self::Page(page) => page.is_none(),
             Self::Stream(body) => body.is_end_stream(),
+            Self::Gzip(body) => body.is_end_stream(),
         }
     }
 
@@ -346,6 +368,7 @@ impl Body for AnswerBody {
                 SizeHint::with_exact(page.as_ref().map_or(0, |page| page.len() as u64))
             }
             Self::Stream(body) => body.size_hint(),
+            Self::Gzip(body) => body.size_hint(),
         }
     }
 }

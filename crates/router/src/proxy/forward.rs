@@ -1,69 +1,97 @@
 //! Finds a target for a request, reaches it and waits for its answer.
 
 use super::body::{Activity, RequestBody, UploadFailure};
-use super::exchange::Exchange;
+use super::carrier::{Carrier, SendError};
+use super::exchange::{Exchange, TimeLimits};
+use super::plain::{self, Otherwise};
+use super::search::Search;
+use super::target_body::TargetBody;
 use crate::access_log::ErrorCode;
-use crate::table::{App, Table};
-use crate::target::pool::{self, ConnectError, Connection};
-use crate::target::{Guard, Target};
+use crate::http1;
+use crate::http2::target::to_h2c;
+use crate::policy::{self, Answer};
+use crate::target::Target;
+use crate::target::pool::{self, ConnectError};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::Instant;
-use windlass_core::route::Availability;
 
 /// The oldest pooled connection that a request may use which cannot be sent twice. Servers
 /// close idle connections after 2 s and more; a request that crosses with that is lost.
-const FRESH_ENOUGH: Duration = Duration::from_millis(500);
+pub(crate) const FRESH_ENOUGH: Duration = Duration::from_millis(500);
 
 /// The router has to answer itself.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Code(ErrorCode),
     UnknownHost,
     TooLong(StatusCode),
+    /// By the app's settings.
+    Refused(Answer),
 }
 
-/// Sends the request and returns the head of the response with the connection it came on. The
-/// exchange is then counted at the target.
+/// Sends the request and returns the response, of which the head is there. The exchange is then
+/// counted at the target.
 pub(super) async fn forward(
     exchange: &mut Exchange,
     mut request: Request<RequestBody>,
     upload: Option<&Activity>,
     upgrade: bool,
-) -> Result<(Response<Incoming>, Connection), Failure> {
+) -> Result<Response<TargetBody>, Failure> {
     let replayable = upload.is_none() && !upgrade && is_idempotent(request.method());
     let maximum_age = if replayable { Duration::MAX } else { FRESH_ENOUGH };
     let router = Arc::clone(exchange.router());
     let limits = &router.limits;
-    let mut search = Search::default();
+    let mut search = Search::preferring(exchange.changes().and_then(|changes| changes.sticky));
     let mut may_reuse = !upgrade;
+    let (mut speaks_h2c, mut head) = (None, None);
     loop {
         let guard = search.next(exchange).await?;
         let target = Arc::clone(guard.target());
         exchange.assign(guard);
         let started = Instant::now();
-        let pooled = if may_reuse { target.pool.take(maximum_age) } else { None };
-        let reused = pooled.is_some();
-        let mut connection = match pooled {
-            Some(connection) => connection,
-            None => match pool::connect(target.address, limits.connect, upgrade).await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    search.give_up(exchange, target, connect_failure(&error));
-                    continue;
-                }
-            },
+        // What it speaks is decided once: the request is then made for it.
+        let h2c = *speaks_h2c.get_or_insert_with(|| {
+            let h2c = exchange.app().speaks_h2c();
+            if h2c {
+                to_h2c(&mut request);
+            }
+            h2c
+        });
+        if !h2c && upload.is_none() && !upgrade {
+            let head = head.get_or_insert_with(|| http1::write_head(&request));
+            let (age, method) = (may_reuse.then_some(maximum_age), request.method());
+            match plain::attempt(exchange, &target, head, method, age, replayable).await {
+                Ok(response) => return Ok(response),
+                Err(Otherwise::Elsewhere(reason)) => search.give_up(exchange, target, reason),
+                Err(Otherwise::Again) => may_reuse = false,
+                Err(Otherwise::Failed(failure)) => return Err(failure),
+            }
+            continue;
+        }
+        let reached = if h2c {
+            let after = (!may_reuse && !upgrade).then_some(started.into_std());
+            reach_shared(&target, limits, after).await
+        } else {
+            reach(&target, limits, may_reuse.then_some(maximum_age), upgrade).await
+        };
+        let (mut carrier, reused) = match reached {
+            Ok(reached) => reached,
+            Err(error) => {
+                search.give_up(exchange, target, connect_failure(&error));
+                continue;
+            }
         };
         exchange.sending(if reused { Duration::ZERO } else { started.elapsed() });
         let copy = (reused && replayable).then(|| copy(&request));
-        let sending = connection.try_send_request(request);
-        let mut error = match response_head(sending, upload, limits).await {
-            Ok(response) => return Ok((response, connection)),
+        let sending = carrier.send(request);
+        let mut error = match response_head(sending, upload, exchange.times()).await {
+            Ok(response) => {
+                return Ok(response.map(|body| TargetBody::Carried(body, Some(carrier))));
+            }
             Err(Unanswered::Limit(code)) => return Err(Failure::Code(code)),
             Err(Unanswered::Lost(error)) => *error,
         };
@@ -77,13 +105,40 @@ pub(super) async fn forward(
             // The target closed the connection while it was idle: once more on a new one.
             request = copy;
         } else {
-            return Err(Failure::Code(lost(error.error(), upload)));
+            return Err(lost(error.error(), upload));
         }
         may_reuse = false;
     }
 }
 
-fn is_idempotent(method: &Method) -> bool {
+/// Returns a connection for this request alone: one that was unused for less than `maximum_age`,
+/// or a new one; and whether it was used before.
+async fn reach(
+    target: &Target,
+    limits: &crate::Limits,
+    maximum_age: Option<Duration>,
+    upgrade: bool,
+) -> Result<(Carrier, bool), ConnectError> {
+    if let Some(connection) = maximum_age.and_then(|age| target.pool.take(age)) {
+        return Ok((Carrier::Own(connection), true));
+    }
+    let connection = pool::connect(target.address, limits.connect, upgrade).await?;
+    Ok((Carrier::Own(connection), false))
+}
+
+/// Returns a place on a shared connection, opened after `after` if that is given, and whether it
+/// was used before.
+async fn reach_shared(
+    target: &Target,
+    limits: &crate::Limits,
+    after: Option<std::time::Instant>,
+) -> Result<(Carrier, bool), ConnectError> {
+    let lease = target.shared.lease(target.address, limits, after).await?;
+    let reused = lease.reused;
+    Ok((Carrier::Shared(lease), reused))
+}
+
+pub(crate) fn is_idempotent(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
 }
 
@@ -96,7 +151,7 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
     copy
 }
 
-fn connect_failure(error: &ConnectError) -> ErrorCode {
+pub(crate) fn connect_failure(error: &ConnectError) -> ErrorCode {
     match error {
         ConnectError::TimedOut => ErrorCode::ConnectTimeout,
         ConnectError::Refused(error) => {
@@ -107,17 +162,16 @@ fn connect_failure(error: &ConnectError) -> ErrorCode {
 }
 
 /// Says why a request that was sent got no answer.
-fn lost(error: &hyper::Error, upload: Option<&Activity>) -> ErrorCode {
-    match upload.and_then(Activity::failure) {
+fn lost(error: &hyper::Error, upload: Option<&Activity>) -> Failure {
+    Failure::Code(match upload.and_then(Activity::failure) {
         Some(UploadFailure::Interrupted) => ErrorCode::ClientInterrupted,
         Some(UploadFailure::BadChunk) => ErrorCode::BadChunk,
         Some(UploadFailure::Idle) => ErrorCode::ClientIdle,
+        Some(UploadFailure::TooLarge) => return Failure::Refused(policy::too_large()),
         None if error.is_parse() => ErrorCode::PoorResponse,
         None => ErrorCode::ClosedWithoutResponse,
-    }
+    })
 }
-
-type SendError = hyper::client::conn::TrySendError<Request<RequestBody>>;
 
 /// There is no response head.
 enum Unanswered {
@@ -130,7 +184,7 @@ enum Unanswered {
 async fn response_head(
     sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
     upload: Option<&Activity>,
-    limits: &crate::Limits,
+    limits: TimeLimits,
 ) -> Result<Response<Incoming>, Unanswered> {
     let lost = |error| Unanswered::Lost(Box::new(error));
     let Some(upload) = upload else {
@@ -156,113 +210,5 @@ async fn response_head(
                 ErrorCode::RequestTimeout
             }));
         }
-    }
-}
-
-/// The search for a target, which goes on after a failure.
-#[derive(Default)]
-struct Search {
-    /// Targets that could not be reached.
-    failed: Vec<Arc<Target>>,
-    last_failure: Option<ErrorCode>,
-}
-
-impl Search {
-    /// Notes that the request must go to another target, for `reason`.
-    fn give_up(&mut self, exchange: &mut Exchange, target: Arc<Target>, reason: ErrorCode) {
-        target.quarantine();
-        exchange.release();
-        self.failed.push(target);
-        self.last_failure = Some(reason);
-    }
-
-    /// Returns the next target, already counted, waiting for one if some are starting.
-    async fn next(&mut self, exchange: &mut Exchange) -> Result<Guard, Failure> {
-        let mut waiting: Option<Waiting> = None;
-        loop {
-            match self.look(exchange.app())? {
-                Look::Found(guard) => return Ok(guard),
-                Look::Stale => {}
-                Look::Starting => match &mut waiting {
-                    Some(waiting) => waiting.changed().await?,
-                    None => waiting = Some(Waiting::begin(exchange)?),
-                },
-            }
-            let router = Arc::clone(exchange.router());
-            let table = waiting.as_mut().map_or_else(|| router.table.current(), Waiting::table);
-            let app = table.find(exchange.host()).cloned().ok_or(Failure::UnknownHost)?;
-            exchange.set_app(app);
-        }
-    }
-
-    fn look(&self, app: &App) -> Result<Look, Failure> {
-        if app.availability() == Availability::Maintenance {
-            return Err(Failure::Code(ErrorCode::Maintenance));
-        }
-        if let Some(target) = app.choose(&self.failed) {
-            // Counted first, then used: see `InFlight`. A target that left the table in
-            // between refuses, and the newer table is already there.
-            return Ok(Guard::enter(target).map_or(Look::Stale, Look::Found));
-        }
-        // All of them failed, unless the table has changed since.
-        if let (Some(failure), false) = (self.last_failure, !app.has_targets()) {
-            return Err(Failure::Code(failure));
-        }
-        match app.availability() {
-            Availability::Blank => Err(Failure::Code(ErrorCode::BlankApp)),
-            Availability::NoWebProcesses => Err(Failure::Code(ErrorCode::NoWebProcesses)),
-            Availability::Crashed => Err(Failure::Code(ErrorCode::AppCrashed)),
-            Availability::Starting | Availability::Serving | Availability::Maintenance => {
-                Ok(Look::Starting)
-            }
-        }
-    }
-}
-
-/// What a look at an app's targets finds.
-enum Look {
-    Found(Guard),
-    /// The table is not the newest.
-    Stale,
-    /// There is no target, but there will be.
-    Starting,
-}
-
-/// A request that waits for the table to change.
-struct Waiting {
-    changes: watch::Receiver<Arc<Table>>,
-    deadline: Instant,
-    held: Arc<AtomicUsize>,
-}
-
-impl Waiting {
-    fn begin(exchange: &Exchange) -> Result<Self, Failure> {
-        let router = exchange.router();
-        let held = Arc::clone(&exchange.app().held);
-        let before = held.fetch_add(1, Ordering::Relaxed);
-        let changes = router.table.subscribe();
-        let waiting = Self { changes, deadline: Instant::now() + router.limits.held, held };
-        if before >= router.limits.held_requests_per_app {
-            return Err(Failure::Code(ErrorCode::BacklogTooDeep));
-        }
-        Ok(waiting)
-    }
-
-    /// Returns the newest table; later changes wake `changed`.
-    fn table(&mut self) -> Arc<Table> {
-        Arc::clone(&self.changes.borrow_and_update())
-    }
-
-    async fn changed(&mut self) -> Result<(), Failure> {
-        match tokio::time::timeout_at(self.deadline, self.changes.changed()).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Failure::Code(ErrorCode::BootTimeout)),
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.held.fetch_sub(1, Ordering::Relaxed);
     }
 }

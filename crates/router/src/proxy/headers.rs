@@ -1,19 +1,21 @@
 //! What the router checks, adds and removes in the heads of requests and responses.
 
+use super::client_body::ClientBody;
 use super::exchange::Exchange;
 use super::forward::Failure;
-use super::{HOP_BY_HOP, VIA};
+use super::{HOP_BY_HOP, VIA, VIA_HTTP2};
 use crate::access_log::ErrorCode;
+use crate::listen::Client;
 use crate::table::normalise_host;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use hyper::body::{Body, Incoming};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version};
+use hyper::body::Body;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
@@ -35,11 +37,17 @@ pub(super) fn take_host(parts: &mut Parts) -> Option<String> {
 
 /// Returns the client's request id when it is fit for use, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let fit = |value: &&HeaderValue| {
+    request_id_like(headers.get(REQUEST_ID).map(HeaderValue::as_bytes))
+}
+
+/// The same for `given`, the client's X-Request-Id.
+pub(crate) fn request_id_like(given: Option<&[u8]>) -> HeaderValue {
+    let fit = |value: &&[u8]| {
         (20..=200).contains(&value.len())
-            && value.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+            && value.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
     };
-    headers.get(REQUEST_ID).filter(fit).cloned().unwrap_or_else(|| {
+    let kept = given.filter(fit).and_then(|value| HeaderValue::from_bytes(value).ok());
+    kept.unwrap_or_else(|| {
         // Identifiers, not secrets: a fast generator will do.
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -49,8 +57,8 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Returns X-Forwarded-For with the client's address at its end.
-pub(super) fn forwarded_for(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
-    append(headers.get_all(FORWARDED_FOR).iter(), address)
+pub(super) fn forwarded_for(headers: &HeaderMap, client: &Client) -> HeaderValue {
+    client.forwarded_for(headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes))
 }
 
 fn append<'a>(existing: impl Iterator<Item = &'a HeaderValue>, value: &HeaderValue) -> HeaderValue {
@@ -92,7 +100,8 @@ pub(super) fn check_expect(headers: &mut HeaderMap) -> Result<(), Failure> {
 }
 
 /// Makes the client's headers those for the target; returns whether an upgrade is asked for.
-pub(super) fn prepare_request(parts: &mut Parts, exchange: &Exchange, body: &Incoming) -> bool {
+pub(super) fn prepare_request(parts: &mut Parts, exchange: &Exchange, body: &ClientBody) -> bool {
+    let via = via(parts.version);
     let headers = &mut parts.headers;
     let upgrade = headers.get(header::UPGRADE).filter(|_| has_token(headers, "upgrade")).cloned();
     remove_hop_by_hop(headers);
@@ -106,29 +115,49 @@ pub(super) fn prepare_request(parts: &mut Parts, exchange: &Exchange, body: &Inc
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let client = exchange.client();
-    headers.insert(FORWARDED_FOR, exchange.forwarded_for().clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
-    headers.insert(FORWARDED_PORT, client.port.clone());
-    headers.insert(REQUEST_ID, exchange.request_id().clone());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    headers.insert(
-        REQUEST_START,
-        HeaderValue::from(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)),
-    );
-    headers.insert(header::VIA, append(headers.get_all(header::VIA).iter(), &VIA));
+    let (scheme, port) = (headers.remove(FORWARDED_PROTO), headers.remove(FORWARDED_PORT));
+    let scheme = scheme.as_ref().map(HeaderValue::as_bytes);
+    tell_target(exchange, scheme, port.as_ref().map(HeaderValue::as_bytes), |name, value| {
+        headers.insert(name, value.clone());
+    });
+    headers.insert(header::VIA, append(headers.get_all(header::VIA).iter(), &via));
     upgrade.is_some()
 }
 
+/// Says what every target is told of a request, in the place of what the client said in headers of
+/// the same names. `scheme` and `port` are the client's X-Forwarded-Proto and -Port.
+pub(crate) fn tell_target(
+    exchange: &Exchange,
+    scheme: Option<&[u8]>,
+    port: Option<&[u8]>,
+    mut tell: impl FnMut(HeaderName, &HeaderValue),
+) {
+    let client = exchange.client();
+    let scheme = client.forwarded_scheme(scheme);
+    tell(FORWARDED_FOR, exchange.forwarded_for());
+    tell(FORWARDED_PROTO, &HeaderValue::from_static(scheme));
+    tell(FORWARDED_PORT, &client.forwarded_port(port, scheme));
+    tell(REQUEST_ID, exchange.request_id());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = HeaderValue::from(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    tell(REQUEST_START, &now);
+}
+
+fn via(version: Version) -> HeaderValue {
+    if version == Version::HTTP_2 { VIA_HTTP2 } else { VIA }
+}
+
 /// Makes the target's headers those for the client.
-pub(super) fn prepare_response(headers: &mut HeaderMap, switching: bool) {
+pub(super) fn prepare_response<B>(response: &mut Response<B>, switching: bool) {
+    let via = via(response.version());
+    let headers = response.headers_mut();
     let upgrade = headers.get(header::UPGRADE).filter(|_| switching).cloned();
     remove_hop_by_hop(headers);
     if let Some(protocol) = upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocol);
     }
-    headers.insert(header::VIA, append(headers.get_all(header::VIA).iter(), &VIA));
+    headers.insert(header::VIA, append(headers.get_all(header::VIA).iter(), &via));
 }
 
 /// Removes the headers of this connection, and those that `Connection` names.
@@ -199,15 +228,6 @@ mod tests {
             let made = uuid::Uuid::parse_str(made.to_str().unwrap()).unwrap();
             assert_eq!(made.get_version_num(), 4);
         }
-    }
-
-    #[test]
-    fn forwarded_for_is_joined() {
-        let address = HeaderValue::from_static("::1");
-        assert_eq!(forwarded_for(&headers(&[]), &address), "::1");
-        let map =
-            headers(&[("x-forwarded-for", "1.1.1.1, 2.2.2.2"), ("x-forwarded-for", "3.3.3.3")]);
-        assert_eq!(forwarded_for(&map, &address), "1.1.1.1, 2.2.2.2, 3.3.3.3, ::1");
     }
 
     #[test]

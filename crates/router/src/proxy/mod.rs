@@ -1,25 +1,37 @@
 //! One request from the client to a target and back.
 
+pub(crate) mod admission;
 pub(crate) mod body;
-mod exchange;
-mod forward;
-mod headers;
-mod pages;
+mod carrier;
+pub(crate) mod client_body;
+pub(crate) mod exchange;
+pub(crate) mod forward;
+mod gzip;
+pub(crate) mod headers;
+pub(crate) mod pages;
+mod plain;
+pub(crate) mod search;
+mod target_body;
 mod tunnel;
 
 use crate::access_log::ErrorCode;
 use crate::listen::Client;
+use crate::policy::Changes;
 use crate::run::Router;
 use body::{Activity, AnswerBody, RequestBody, ResponseBody};
-use exchange::Exchange;
+use client_body::ClientBody;
+use exchange::{Asked, Exchange};
 use forward::Failure;
+use gzip::GzipBody;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::upgrade::OnUpgrade;
 use pages::Reader;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use target_body::TargetBody;
+use tunnel::ClientSide;
 
 /// The exchange cannot go on: the client's connection is closed without another word.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +42,11 @@ pub(crate) struct BrokenOff;
 pub(crate) async fn handle(
     router: Arc<Router>,
     client: Arc<Client>,
-    request: Request<Incoming>,
+    request: Request<impl Into<ClientBody>>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     router.requests.fetch_add(1, Ordering::Relaxed);
     let (mut parts, body) = request.into_parts();
+    let body = body.into();
     let request_id = headers::request_id(&parts.headers);
     let reader = Reader::new(&parts.headers, request_id.clone());
     if parts.method == Method::CONNECT {
@@ -43,15 +56,29 @@ pub(crate) async fn handle(
         return Ok(reader
             .refusal(StatusCode::BAD_REQUEST, "The request needs exactly one valid Host header."));
     };
-    let Some(app) = router.table.current().find(&host).cloned() else {
+    if let Some(answer) = crate::challenge::find(&router.table, &host, parts.uri.path()) {
+        return Ok(reader.challenge(answer));
+    }
+    let Some(app) = router.table.current().find_at(&host, parts.uri.path()).cloned() else {
         return Ok(reader.unknown_host(&host));
     };
-    let forwarded_for = headers::forwarded_for(&parts.headers, &client.address);
-    let mut exchange = Exchange::new(router, client, app, host, &parts, request_id, forwarded_for);
+    let forwarded_for = headers::forwarded_for(&parts.headers, &client);
+    let method = parts.method.clone();
+    let path = parts.uri.path_and_query().map_or("*", |path| path.as_str());
+    let asked = Asked { host, method, path, request_id, forwarded_for };
+    let mut exchange = Exchange::new(router, client, app, asked);
     match carry(&mut exchange, parts, body).await {
-        Ok(Reply::Stream(response, connection, activity)) => Ok(response.map(|body| {
-            AnswerBody::Stream(Box::new(ResponseBody::new(body, connection, exchange, activity)))
-        })),
+        Ok(Reply::Stream(mut response, activity)) => {
+            let compress = exchange.changes().is_some_and(Changes::compresses)
+                && gzip::prepare(response.status(), response.headers_mut());
+            Ok(response.map(|body| {
+                let body = ResponseBody::new(body, exchange, activity);
+                match compress {
+                    true => AnswerBody::Gzip(Box::new(GzipBody::new(body))),
+                    false => AnswerBody::Stream(Box::new(body)),
+                }
+            }))
+        }
         Ok(Reply::Tunnel(response, client_side, target_side)) => {
             tunnel::start(exchange, client_side, target_side);
             Ok(response.map(|_| AnswerBody::empty()))
@@ -71,41 +98,45 @@ pub(crate) async fn handle(
             exchange.fail(code);
             Err(BrokenOff)
         }
+        Err(Failure::Refused(answer)) => Ok(admission::refuse(&mut exchange, &reader, answer)),
         Err(Failure::Code(code)) => {
             exchange.fail(code);
-            Ok(reader.failure(code))
+            Ok(reader.failure_of(exchange.app(), code))
         }
     }
 }
 
 /// How a target answered.
 enum Reply {
-    Stream(Response<Incoming>, crate::target::pool::Connection, Option<Arc<Activity>>),
-    Tunnel(Response<Incoming>, OnUpgrade, OnUpgrade),
+    Stream(Response<TargetBody>, Option<Arc<Activity>>),
+    Tunnel(Response<TargetBody>, ClientSide, OnUpgrade),
 }
 
 /// Sends the request to a target and returns its response, ready for the client.
 async fn carry(
     exchange: &mut Exchange,
     mut parts: Parts,
-    body: Incoming,
+    body: ClientBody,
 ) -> Result<Reply, Failure> {
     let limits = &exchange.router().limits;
     headers::check_sizes(&parts, limits.request_line, limits.header_line)?;
     headers::check_expect(&mut parts.headers)?;
-    let idle = limits.idle;
+    admission::admit(exchange, &mut parts).await?;
     let upgrade = headers::prepare_request(&mut parts, exchange, &body);
-    let client_side = if upgrade { parts.extensions.remove::<OnUpgrade>() } else { None };
-    // A client of HTTP/1.0 speaks 1.1 from here on: hyper translates its side.
+    if let Some(changes) = exchange.changes() {
+        changes.on_request(&mut parts.headers);
+    }
+    let client_side = if upgrade { ClientSide::take(&mut parts.extensions) } else { None };
+    // Clients of HTTP/1.0 and HTTP/2 speak 1.1 from here on.
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let has_body = !body.is_end_stream();
     let activity = has_body.then(|| Arc::new(Activity::new()));
     let body = activity.as_ref().map_or(RequestBody::empty(), |activity| {
-        RequestBody::new(body, Arc::clone(activity), idle)
+        RequestBody::new(body, Arc::clone(activity), exchange)
     });
     let request = Request::from_parts(parts, body);
-    let (mut response, connection) =
+    let mut response =
         forward::forward(exchange, request, activity.as_deref(), client_side.is_some()).await?;
     exchange.answer(response.status());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -113,22 +144,30 @@ async fn carry(
         let (Some(client_side), Some(target_side)) = (client_side, target_side) else {
             return Err(Failure::Code(ErrorCode::PoorResponse));
         };
-        headers::prepare_response(response.headers_mut(), true);
+        headers::prepare_response(&mut response, true);
         return Ok(Reply::Tunnel(response, client_side, target_side));
     }
-    headers::prepare_response(response.headers_mut(), false);
+    // A client of HTTP/2 would take it for the beginning of its tunnel.
+    if matches!(client_side, Some(ClientSide::Http2(_))) && response.status().is_success() {
+        return Err(Failure::Code(ErrorCode::PoorResponse));
+    }
+    headers::prepare_response(&mut response, false);
+    if let Some(changes) = exchange.changes() {
+        let instance = exchange.guard().map(|guard| guard.target().in_flight.instance());
+        changes.on_response(response.headers_mut(), instance);
+    }
     *response.version_mut() = Version::HTTP_11;
-    Ok(Reply::Stream(response, connection, activity))
+    Ok(Reply::Stream(response, activity))
 }
 
-/// Tells HTTP/1.1 clients and targets who stood between them.
-const VIA: HeaderValue = HeaderValue::from_static("1.1 windlass-router");
+/// Tells clients and targets who stood between them, and how the message came to it.
+pub(crate) const VIA: HeaderValue = HeaderValue::from_static("1.1 windlass-router");
+const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2.0 windlass-router");
 
 /// Headers that speak of one connection only and are never passed on.
-const HOP_BY_HOP: [header::HeaderName; 7] = [
+const HOP_BY_HOP: [header::HeaderName; 6] = [
     header::CONNECTION,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::HeaderName::from_static("keep-alive"),

@@ -3,13 +3,16 @@
 use super::VIA;
 use super::body::AnswerBody;
 use crate::access_log::ErrorCode;
+use crate::policy::Answer;
+use crate::table::App;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use windlass_core::routing_settings::PageKind;
 
 const PAGE: &str = include_str!("page.html");
 
 /// Who reads the answer, and in which format.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     format: Format,
     request_id: HeaderValue,
 }
@@ -37,6 +40,15 @@ impl Reader {
         Self { format: accept.map_or(Format::Html, preferred), request_id }
     }
 
+    /// Answers a certificate authority's challenge.
+    pub fn challenge(&self, key_authorization: String) -> Response<AnswerBody> {
+        let mut response = Response::new(AnswerBody::Page(Some(Bytes::from(key_authorization))));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+        response
+    }
+
     /// Says that no app has this host.
     pub fn unknown_host(&self, host: &str) -> Response<AnswerBody> {
         let message = format!("No app answers to {host}.");
@@ -55,6 +67,48 @@ impl Reader {
         let words =
             Words { id: "bad_request", code: None, title: "Bad request", message, hint: "" };
         self.response(status, &words)
+    }
+
+    /// Answers in an app's place, as its settings want it.
+    pub fn refused(&self, answer: Answer) -> Response<AnswerBody> {
+        let (id, title) = match answer.status {
+            StatusCode::UNAUTHORIZED => ("unauthorized", "Password required"),
+            StatusCode::FORBIDDEN => ("forbidden", "Not allowed"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "Too large"),
+            StatusCode::TOO_MANY_REQUESTS => ("rate_limit", "Too many requests"),
+            _ => ("moved", "Moved"),
+        };
+        let message = answer.message;
+        let words = Words { id, code: None, title, message, hint: "" };
+        let mut response = self.response(answer.status, &words);
+        let headers = response.headers_mut();
+        if answer.status.is_redirection() {
+            // Where a domain leads may be remembered, as its status says.
+            headers.remove(header::CACHE_CONTROL);
+        }
+        answer.headers.into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
+        response
+    }
+
+    /// Says that an app could not answer, on the app's own page if it has one and a person reads.
+    pub fn failure_of(&self, app: &App, error: ErrorCode) -> Response<AnswerBody> {
+        let response = self.failure(error);
+        let kind = match error {
+            ErrorCode::Maintenance => PageKind::Maintenance,
+            ErrorCode::BlankApp => PageKind::Blank,
+            ErrorCode::BadHeader | ErrorCode::BadChunk | ErrorCode::UnsupportedExpect => {
+                return response;
+            }
+            _ => PageKind::Error,
+        };
+        let page = app.policy.as_ref().and_then(|policy| policy.page(kind));
+        match page.filter(|_| self.format == Format::Html) {
+            Some(page) => {
+                let body = Bytes::copy_from_slice(page.as_str().as_bytes());
+                response.map(|_| AnswerBody::Page(Some(body)))
+            }
+            None => response,
+        }
     }
 
     /// Says that an app could not answer.

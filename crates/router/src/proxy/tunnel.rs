@@ -2,8 +2,10 @@
 
 use super::exchange::Exchange;
 use crate::access_log::ErrorCode;
+use crate::http2::StreamUpgrade;
 use crate::run::Phase;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use http::Extensions;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
@@ -14,9 +16,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+/// The client's side of a tunnel that may begin.
+pub(super) enum ClientSide {
+    Http1(OnUpgrade),
+    Http2(StreamUpgrade),
+}
+
+impl ClientSide {
+    /// Takes it from what came with the request.
+    pub fn take(extensions: &mut Extensions) -> Option<Self> {
+        if let Some(stream) = extensions.remove::<StreamUpgrade>() {
+            return Some(Self::Http2(stream));
+        }
+        extensions.remove::<OnUpgrade>().map(Self::Http1)
+    }
+}
+
 /// Joins both sides once they have switched protocols. The exchange, and with it its count at
 /// the target, ends with the tunnel.
-pub(super) fn start(mut exchange: Exchange, client: OnUpgrade, target: OnUpgrade) {
+pub(super) fn start(mut exchange: Exchange, client: ClientSide, target: OnUpgrade) {
     tokio::spawn(async move {
         let mut phase = exchange.router().phase.subscribe();
         tokio::select! {
@@ -26,13 +44,29 @@ pub(super) fn start(mut exchange: Exchange, client: OnUpgrade, target: OnUpgrade
     });
 }
 
-async fn run(exchange: &mut Exchange, client: OnUpgrade, target: OnUpgrade) {
+async fn run(exchange: &mut Exchange, client: ClientSide, target: OnUpgrade) {
     // If one side goes away before the switch, the exchange ends as interrupted.
-    let Ok((client, target)) = tokio::try_join!(client, target) else { return };
-    let idle = exchange.router().limits.idle;
+    match client {
+        ClientSide::Http1(client) => {
+            let Ok((client, target)) = tokio::try_join!(client, target) else { return };
+            join(exchange, TokioIo::new(client), TokioIo::new(target)).await;
+        }
+        ClientSide::Http2(client) => {
+            let (Some(client), Ok(target)) = tokio::join!(client.stream(), target) else { return };
+            join(exchange, client, TokioIo::new(target)).await;
+        }
+    }
+}
+
+async fn join<C, T>(exchange: &mut Exchange, client: C, target: T)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let idle = exchange.times().idle;
     let meter = Arc::new(Meter { epoch: Instant::now(), last: AtomicU64::new(0) });
-    let mut client = Side { io: TokioIo::new(client), meter: Arc::clone(&meter), written: 0 };
-    let mut target = Side { io: TokioIo::new(target), meter: Arc::clone(&meter), written: 0 };
+    let mut client = Side { io: client, meter: Arc::clone(&meter), written: 0 };
+    let mut target = Side { io: target, meter: Arc::clone(&meter), written: 0 };
     let silent = tokio::select! {
         // An error is one side's way to close, and none of ours.
         _ = tokio::io::copy_bidirectional(&mut client, &mut target) => false,
@@ -72,13 +106,13 @@ impl Meter {
 }
 
 /// One side of a tunnel.
-struct Side {
-    io: TokioIo<Upgraded>,
+struct Side<I> {
+    io: I,
     meter: Arc<Meter>,
     written: u64,
 }
 
-impl AsyncRead for Side {
+impl<I: AsyncRead + Unpin> AsyncRead for Side<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -92,7 +126,7 @@ impl AsyncRead for Side {
     }
 }
 
-impl AsyncWrite for Side {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Side<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

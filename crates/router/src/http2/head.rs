@@ -1,0 +1,189 @@
+//! Heads of HTTP/2 made those of HTTP/1 and back (RFC 9113, 8.2 and 8.3; RFC 8441).
+
+use h2::ext::Protocol;
+use http::header::{self, HeaderName};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+
+const WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
+const WEBSOCKET_VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
+const WEBSOCKET_ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
+
+/// Headers that speak of one connection of HTTP/1.
+const OF_HTTP1: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The head can be read in two ways: the stream is reset.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Makes the head of a request what HTTP/1 would have brought, but for its version: origin form, one
+/// `Host`, one `Cookie`. Returns whether the client wants a WebSocket. That the pseudo-headers are there once
+/// and that no header of a connection is, `h2` has checked.
+pub(super) fn to_http1(parts: &mut Parts) -> Result<bool, Malformed> {
+    // h2 has compared the body's length with the first one only.
+    if parts.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Malformed);
+    }
+    name_host(parts)?;
+    join_cookies(&mut parts.headers);
+    if parts.method == Method::CONNECT && !asks_for_websocket(parts) {
+        return Ok(false);
+    }
+    let path = parts.uri.path_and_query().cloned();
+    parts.uri = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+    if parts.method != Method::CONNECT {
+        return Ok(false);
+    }
+    parts.method = Method::GET;
+    let headers = &mut parts.headers;
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(WEBSOCKET_KEY, websocket_key());
+    headers.entry(WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+    Ok(true)
+}
+
+fn asks_for_websocket(parts: &Parts) -> bool {
+    let protocol = parts.extensions.get::<Protocol>();
+    protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+}
+
+/// Says `:authority` in `Host`, which must not name another.
+fn name_host(parts: &mut Parts) -> Result<(), Malformed> {
+    let mut named = parts.headers.get_all(header::HOST).iter();
+    let (host, more) = (named.next(), named.next());
+    let Some(authority) = parts.uri.authority() else { return Ok(()) };
+    let authority = authority.as_str();
+    let differs =
+        host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
+    if more.is_some() || differs || authority.contains('@') {
+        return Err(Malformed);
+    }
+    if host.is_none() {
+        let host = HeaderValue::from_str(authority).map_err(|_| Malformed)?;
+        parts.headers.insert(header::HOST, host);
+    }
+    Ok(())
+}
+
+/// Clients send cookies one by one, which compresses better; apps know one header.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    // Made of valid values, it is one.
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Returns 16 random bytes in base64. They are to tell an answer from a cached one, no secret.
+fn websocket_key() -> HeaderValue {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let random = fastrand::u128(..);
+    let mut key = [b'='; 24];
+    for (at, digit) in key.iter_mut().take(22).enumerate() {
+        // The last digit stands for two bits only.
+        let bits = if at == 21 { (random >> 126) << 4 } else { random >> (6 * at) };
+        *digit = DIGITS[usize::try_from(bits % 64).unwrap_or_default()];
+    }
+    HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// Makes the headers of an answer those of HTTP/2.
+pub(super) fn to_http2(headers: &mut HeaderMap) {
+    OF_HTTP1.iter().for_each(|name| drop(headers.remove(name)));
+}
+
+/// The same for the answer that begins a WebSocket.
+pub(super) fn to_tunnel(headers: &mut HeaderMap) {
+    to_http2(headers);
+    [WEBSOCKET_ACCEPT, header::CONTENT_LENGTH].iter().for_each(|name| drop(headers.remove(name)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut builder = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_authority() {
+        let mut head = parts("GET", "http://A.example:81/x?y", &[]);
+        assert_eq!(to_http1(&mut head), Ok(false));
+        assert_eq!(head.uri, "/x?y");
+        assert_eq!(head.headers["host"], "A.example:81");
+        let mut head = parts("GET", "/x", &[("host", "b.example")]);
+        assert_eq!(to_http1(&mut head), Ok(false));
+        assert_eq!(head.headers["host"], "b.example");
+        let mut head = parts("GET", "http://a.example/", &[("host", "A.EXAMPLE")]);
+        assert_eq!(to_http1(&mut head), Ok(false));
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_malformed() {
+        for (uri, headers) in [
+            ("http://a.example/", &[("host", "b.example")][..]),
+            ("http://a.example/", &[("host", "a.example"), ("host", "a.example")]),
+            ("http://user@a.example/", &[]),
+            ("http://a.example/", &[("content-length", "1"), ("content-length", "1")]),
+        ] {
+            assert_eq!(to_http1(&mut parts("GET", uri, headers)), Err(Malformed), "{uri}");
+        }
+    }
+
+    #[test]
+    fn cookies_are_one_header() {
+        let crumbs = [("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3")];
+        let mut head = parts("GET", "http://a.example/", &crumbs);
+        assert_eq!(to_http1(&mut head), Ok(false));
+        let cookies: Vec<_> = head.headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn an_extended_connect_is_an_upgrade() {
+        let mut head = parts("CONNECT", "https://a.example/chat", &[]);
+        head.extensions.insert(Protocol::from_static("websocket"));
+        assert_eq!(to_http1(&mut head), Ok(true));
+        assert_eq!((head.method.as_str(), head.uri.path()), ("GET", "/chat"));
+        assert_eq!(head.headers["upgrade"], "websocket");
+        assert_eq!(head.headers["sec-websocket-version"], "13");
+        let key = head.headers["sec-websocket-key"].to_str().unwrap().to_owned();
+        assert_eq!((key.len(), &key[22..]), (24, "=="));
+        assert!("AQgw".contains(key.as_bytes()[21] as char), "{key}");
+        let mut head = parts("CONNECT", "https://a.example/chat", &[]);
+        head.extensions.insert(Protocol::from_static("connect-udp"));
+        assert_eq!(to_http1(&mut head), Ok(false));
+        assert_eq!(head.method, "CONNECT", "which is refused");
+    }
+
+    #[test]
+    fn an_answer_has_no_header_of_a_connection() {
+        let mut headers = HeaderMap::new();
+        for name in ["connection", "keep-alive", "transfer-encoding", "upgrade", "x", "trailer"] {
+            headers.insert(name, HeaderValue::from_static("v"));
+        }
+        to_http2(&mut headers);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["trailer", "x"]);
+    }
+}
