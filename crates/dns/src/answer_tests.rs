@@ -19,6 +19,7 @@ fn route(name: &str, linked: &[AppId], instances: &[NamedInstance]) -> Arc<AppRo
             instances: instances.to_vec(),
             linked: linked.iter().copied().collect(),
         },
+        settings: None,
     })
 }
 

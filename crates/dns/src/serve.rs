@@ -22,15 +22,15 @@ const AT_ONCE: usize = 64;
 /// The same of all instances.
 const AT_ONCE_OF_ALL: usize = 2_048;
 /// How long a TCP client may be silent.
-const SILENCE_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 /// How often to look for a port that is free for both UDP and TCP.
 const PORT_ATTEMPTS: usize = 20;
 /// Connections that wait in the kernel to be accepted.
 const BACKLOG: i32 = 128;
 /// The pause after a socket failed, most likely for want of memory or file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 /// The longest question that is read over UDP, in bytes.
-const QUESTION_LIMIT: usize = 4_096;
+pub(crate) const QUESTION_LIMIT: usize = 4_096;
 
 /// Bound sockets, one for UDP and one for TCP at the same address.
 pub struct Doors {
@@ -52,6 +52,35 @@ impl Doors {
     /// When there are too many open files.
     pub fn share(&self) -> io::Result<[OwnedFd; 2]> {
         Ok([self.udp.try_clone()?.into(), self.tcp.try_clone()?.into()])
+    }
+
+    /// Binds to an address of this machine. Port 0 takes one that is free.
+    ///
+    /// # Errors
+    /// When the port is taken, or the address is none of this machine's.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        let mut attempts = if address.port() == 0 { PORT_ATTEMPTS } else { 1 };
+        loop {
+            attempts -= 1;
+            match Self::try_open(address) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let udp = UdpSocket::bind(address)?;
+        let address = udp.local_addr()?;
+        let tcp = TcpListener::bind(address)?;
+        udp.set_nonblocking(true)?;
+        tcp.set_nonblocking(true)?;
+        Ok(Self { udp, tcp, address })
+    }
+
+    pub(crate) fn into_tokio(self) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {
+        let udp = tokio::net::UdpSocket::from_std(self.udp)?;
+        Ok((udp, tokio::net::TcpListener::from_std(self.tcp)?))
     }
 
     /// Makes doors of what [`Doors::share`] returned elsewhere.

@@ -76,6 +76,7 @@ impl World {
             canary: None,
             log_file: None,
             private: PrivateNames { instances: instances.collect(), ..PrivateNames::default() },
+            settings: None,
         };
         self.routes.send_replace(Arc::new([Arc::new(route)]));
     }

@@ -16,29 +16,47 @@ const ROUNDS: usize = 2;
 /// The port of name servers.
 const PORT: u16 = 53;
 
-/// Name servers as a `resolv.conf` names them. The file is read at each question, since networks
-/// change while servers run.
+/// Name servers that look up names for others.
 #[derive(Clone, Debug)]
-pub struct Upstream {
-    resolv_conf: PathBuf,
-    port: u16,
+pub struct Upstream(Servers);
+
+#[derive(Clone, Debug)]
+enum Servers {
+    /// As a `resolv.conf` names them, at this port. The file is read at each question, since
+    /// networks change while servers run.
+    Named(PathBuf, u16),
+    One(SocketAddr),
 }
 
 impl Upstream {
     #[must_use]
     pub fn new(resolv_conf: PathBuf) -> Self {
-        Self { resolv_conf, port: PORT }
+        Self(Servers::Named(resolv_conf, PORT))
+    }
+
+    /// Asks this one only.
+    #[must_use]
+    pub fn of(server: SocketAddr) -> Self {
+        Self(Servers::One(server))
     }
 
     /// The same with name servers that listen on another port.
     #[must_use]
     pub fn with_port(self, port: u16) -> Self {
-        Self { port, ..self }
+        match self.0 {
+            Servers::Named(resolv_conf, _) => Self(Servers::Named(resolv_conf, port)),
+            Servers::One(server) => Self::of(SocketAddr::new(server.ip(), port)),
+        }
     }
 
     fn servers(&self) -> Vec<SocketAddr> {
-        let servers = name_servers(&self.resolv_conf);
-        servers.into_iter().map(|address| SocketAddr::new(address, self.port)).collect()
+        match &self.0 {
+            Servers::Named(resolv_conf, port) => {
+                let servers = name_servers(resolv_conf).into_iter();
+                servers.map(|address| SocketAddr::new(address, *port)).collect()
+            }
+            Servers::One(server) => vec![*server],
+        }
     }
 
     /// Returns the first answer of a name server over UDP; `None` if none gave one.
