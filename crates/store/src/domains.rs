@@ -1,8 +1,8 @@
 //! Custom domains. The default one (`<app>.<domain>`) is derived, not stored.
 
-use crate::{Result, Store, parsed, taken};
+use crate::{Result, Store, parsed, parsed_optional, taken};
 use rusqlite::params;
-use windlass_core::ids::{AppId, DomainId};
+use windlass_core::ids::{AppId, CertificateId, DomainId};
 use windlass_core::names::Hostname;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Domain {
     pub id: DomainId,
     pub app: AppId,
     pub hostname: Hostname,
+    /// The certificate that somebody chose for it; `None`: whichever covers it.
+    pub certificate: Option<CertificateId>,
     pub created_at: u64,
 }
 
@@ -33,14 +35,15 @@ impl Store {
         let connection = self.connection();
         let mut statement =
             connection.prepare_cached("SELECT * FROM domains WHERE app = ?1 ORDER BY hostname")?;
-        let rows = statement.query_map([app.to_string()], |row| {
-            Ok(Domain {
-                id: parsed(row, "id")?,
-                app: parsed(row, "app")?,
-                hostname: parsed(row, "hostname")?,
-                created_at: row.get::<_, i64>("created_at")? as u64,
-            })
-        })?;
+        let rows = statement.query_map([app.to_string()], domain_of)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns the domains of all apps.
+    pub fn all_domains(&self) -> Result<Vec<Domain>> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached("SELECT * FROM domains ORDER BY hostname")?;
+        let rows = statement.query_map([], domain_of)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -52,4 +55,14 @@ impl Store {
         )?;
         Ok(deleted > 0)
     }
+}
+
+fn domain_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Domain> {
+    Ok(Domain {
+        id: parsed(row, "id")?,
+        app: parsed(row, "app")?,
+        hostname: parsed(row, "hostname")?,
+        certificate: parsed_optional(row, "certificate")?,
+        created_at: row.get::<_, i64>("created_at")? as u64,
+    })
 }

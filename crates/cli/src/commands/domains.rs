@@ -31,9 +31,10 @@ impl List {
                 domain.hostname.into(),
                 if own { "default" } else { "custom" }.into(),
                 domain.cname.unwrap_or_default().into(),
-                match domain.status.as_str() {
-                    "none" => "".into(),
-                    status => status.into(),
+                match (domain.redirect, domain.status.as_str()) {
+                    (Some(to), _) => format!("leads to {to}").into(),
+                    (None, "none") => "".into(),
+                    (None, status) => status.into(),
                 },
             ]);
         }
