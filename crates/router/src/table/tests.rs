@@ -1,29 +1,37 @@
 use super::*;
 use proptest::prelude::*;
+use windlass_core::routing_settings::RoutingSettings;
+
+/// A blank app.
+pub(super) fn app(id: AppId, name: &str, hosts: &[String]) -> App {
+    let route = AppRoute {
+        canary: None,
+        app: id,
+        app_name: name.parse().unwrap(),
+        hosts: hosts.to_vec(),
+        availability: Availability::Blank,
+        targets: Vec::new(),
+        log_file: None,
+        private: Default::default(),
+        settings: None,
+    };
+    App {
+        route: Arc::new(route),
+        targets: Vec::new(),
+        canary: None,
+        log_file: None,
+        queue: Arc::default(),
+        metrics: Arc::default(),
+        policy: None,
+    }
+}
 
 fn table(routes: &[(&str, &[&str])]) -> Table {
     let apps = routes.iter().map(|(name, hosts)| {
-        let app = AppId::random();
-        let route = AppRoute {
-            canary: None,
-            app,
-            app_name: name.parse().unwrap(),
-            hosts: hosts.iter().map(ToString::to_string).collect(),
-            availability: Availability::Blank,
-            targets: Vec::new(),
-            log_file: None,
-            private: Default::default(),
-        };
-        let app_entry = App {
-            route: Arc::new(route),
-            targets: Vec::new(),
-            canary: None,
-            log_file: None,
-            held: Arc::default(),
-        };
-        (app, Arc::new(app_entry))
+        let (id, hosts) = (AppId::random(), hosts.iter().map(ToString::to_string));
+        (id, Some(Arc::new(app(id, name, &hosts.collect::<Vec<_>>()))))
     });
-    Table::new(apps.collect())
+    Table::default().with(apps)
 }
 
 fn found<'a>(table: &'a Table, host: &str) -> Option<&'a str> {
@@ -45,6 +53,47 @@ fn exact_names_win_over_wildcards_and_long_wildcards_over_short_ones() {
     assert_eq!(found(&table, "example.com"), None);
     assert_eq!(found(&table, ".example.com"), None);
     assert_eq!(found(&table, "example.org"), None);
+}
+
+#[test]
+fn paths_of_a_host_lead_to_other_apps_the_longest_first() {
+    let whole = table(&[("site", &["a.test"]), ("api", &["api.test"]), ("newer", &["newer.test"])]);
+    let mounted = |name: &str, path: &str| {
+        let app = whole.apps().find(|app| app.route.app_name.as_str() == name).unwrap();
+        let mut settings = Box::<RoutingSettings>::default();
+        settings.set("path", Some(path)).unwrap();
+        let route = AppRoute { settings: Some(settings), ..(*app.route).clone() };
+        let id = route.app;
+        let app = App {
+            route: Arc::new(route),
+            targets: Vec::new(),
+            canary: None,
+            log_file: None,
+            queue: Arc::default(),
+            metrics: Arc::default(),
+            policy: None,
+        };
+        (id, Some(Arc::new(app)))
+    };
+    let (api, newer) = (mounted("api", "a.test/api"), mounted("newer", "a.test/api/v2,c.test/x"));
+    let gone = (newer.0, None);
+    let table = whole.with([api, newer]);
+    for (host, path, expected) in [
+        ("a.test", "/", Some("site")),
+        ("a.test", "/api", Some("api")),
+        ("a.test", "/api/v1/x?y", Some("api")),
+        ("a.test", "/api/v2?x", Some("newer")),
+        ("a.test", "/apis", Some("site")),
+        ("api.test", "/", Some("api")),
+        ("c.test", "/x", Some("newer")),
+        ("c.test", "/", None),
+    ] {
+        let found = table.find_at(host, path).map(|app| app.route.app_name.as_str());
+        assert_eq!(found, expected, "{host}{path}");
+    }
+    let table = table.with([gone]);
+    let found = table.find_at("a.test", "/api/v2").map(|app| app.route.app_name.as_str());
+    assert_eq!(found, Some("api"), "its paths go with an app");
 }
 
 #[test]

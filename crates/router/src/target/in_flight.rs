@@ -9,6 +9,15 @@ use windlass_core::ids::InstanceId;
 /// Set in the count once the instance has left the table.
 const RETIRED: u64 = 1 << 63;
 
+/// Why a request was not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The instance has left the table.
+    Retired,
+    /// It has as much in flight as it may.
+    Full,
+}
+
 /// Counts what an instance has in flight; outlives its place in the table.
 ///
 /// The count and the mark "retired" share one atomic. A request adds itself first and learns in
@@ -31,19 +40,28 @@ impl InFlight {
         &self.instance
     }
 
-    /// Adds one and returns true, or returns false when the instance is retired.
-    pub fn enter(&self) -> bool {
-        let before = self.state.fetch_add(1, Ordering::AcqRel);
-        if before & RETIRED != 0 {
-            self.leave();
-            return false;
+    /// Adds one, unless the instance is retired or has `most` already.
+    pub fn enter(&self, most: Option<u64>) -> Result<(), Refused> {
+        let Some(most) = most else {
+            let before = self.state.fetch_add(1, Ordering::AcqRel);
+            if before & RETIRED != 0 {
+                self.leave();
+                return Err(Refused::Retired);
+            }
+            return Ok(());
+        };
+        // Never more than `most`, not even for a moment: nobody must find it full by mistake.
+        let admit = |state| (state & RETIRED == 0 && state < most).then_some(state + 1);
+        match self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, admit) {
+            Ok(_) => Ok(()),
+            Err(state) if state & RETIRED != 0 => Err(Refused::Retired),
+            Err(_) => Err(Refused::Full),
         }
-        true
     }
 
-    /// Takes one away.
+    /// Takes one away. Whoever waits for room is looked for after this.
     pub fn leave(&self) {
-        if self.state.fetch_sub(1, Ordering::AcqRel) == RETIRED | 1 {
+        if self.state.fetch_sub(1, Ordering::SeqCst) == RETIRED | 1 {
             self.emptied.notify_waiters();
         }
     }
@@ -97,9 +115,12 @@ mod tests {
     #[tokio::test]
     async fn drain_waits_for_the_last_to_leave() {
         let counter = counter();
-        assert!(counter.enter() && counter.enter());
+        assert!(counter.enter(None).is_ok() && counter.enter(Some(2)).is_ok());
+        assert_eq!(counter.enter(Some(2)), Err(Refused::Full));
         counter.retire();
-        assert!(!counter.enter(), "retired instances take nothing new");
+        for most in [None, Some(9)] {
+            assert_eq!(counter.enter(most), Err(Refused::Retired), "nothing new is taken");
+        }
         assert_eq!(counter.drained(Duration::from_millis(10)).await, 2, "the time is up first");
         let waiting = tokio::spawn({
             let counter = Arc::clone(&counter);
@@ -111,7 +132,7 @@ mod tests {
         counter.leave();
         assert_eq!(waiting.await.unwrap(), 0);
         counter.revive();
-        assert!(counter.enter());
+        assert!(counter.enter(None).is_ok());
     }
 
     /// Threads enter and leave as fast as they can; once a drain has reported 0, none may be in.
@@ -125,7 +146,7 @@ mod tests {
                 .map(|_| {
                     let (counter, killed) = (Arc::clone(&counter), Arc::clone(&killed));
                     std::thread::spawn(move || {
-                        while counter.enter() {
+                        while counter.enter(None).is_ok() {
                             assert!(!killed.load(Ordering::SeqCst), "used after the drain");
                             std::hint::spin_loop();
                             assert!(!killed.load(Ordering::SeqCst), "used after the drain");

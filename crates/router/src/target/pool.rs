@@ -92,15 +92,7 @@ pub(crate) async fn connect(
     timeout: Duration,
     upgrades: bool,
 ) -> Result<Connection, ConnectError> {
-    let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
-        Err(_) => return Err(ConnectError::TimedOut),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-            return Err(ConnectError::TimedOut);
-        }
-        Ok(Err(error)) => return Err(ConnectError::Refused(error)),
-        Ok(Ok(stream)) => stream,
-    };
-    let _ = stream.set_nodelay(true);
+    let stream = open(address, timeout).await?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (sender, connection) =
         handshake.map_err(|error| ConnectError::Refused(io::Error::other(error)))?;
@@ -111,4 +103,21 @@ pub(crate) async fn connect(
         tokio::spawn(async move { drop(connection.await) });
     }
     Ok(sender)
+}
+
+/// Opens a connection on which nothing was said yet.
+pub(crate) async fn open(
+    address: SocketAddr,
+    timeout: Duration,
+) -> Result<TcpStream, ConnectError> {
+    let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
+        Err(_) => return Err(ConnectError::TimedOut),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+            return Err(ConnectError::TimedOut);
+        }
+        Ok(Err(error)) => return Err(ConnectError::Refused(error)),
+        Ok(Ok(stream)) => stream,
+    };
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }

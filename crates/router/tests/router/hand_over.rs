@@ -2,12 +2,14 @@
 
 use crate::support::*;
 use http::Response;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use windlass_core::route::{Availability, RouterCommand, RouterReply};
 use windlass_router::{RouterConfig, take_over};
 
 /// Starts the router that comes after the one with this configuration.
-async fn next(config: &RouterConfig) -> (windlass_router::client::RouterClient, Stop) {
+pub async fn next(config: &RouterConfig) -> (windlass_router::client::RouterClient, Stop) {
     let inherited = take_over(&config.control_socket).await.unwrap();
     let config =
         RouterConfig { handed_over: tokio::sync::watch::Sender::default(), ..config.clone() };
@@ -26,9 +28,16 @@ async fn next(config: &RouterConfig) -> (windlass_router::client::RouterClient, 
     (client, Stop { _stop: stop, task })
 }
 
-struct Stop {
+pub struct Stop {
     _stop: tokio::sync::oneshot::Sender<()>,
     task: tokio::task::JoinHandle<Result<(), windlass_router::RouterError>>,
+}
+
+impl Stop {
+    pub async fn stop(self) {
+        drop(self._stop);
+        self.task.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
@@ -140,4 +149,53 @@ async fn a_drain_reaches_the_router_before_the_last_one() {
     assert_eq!(client.send(drain(10)).await.unwrap(), RouterReply::Drained { in_flight: 1 });
     assert_eq!(client.send(drain(9_000)).await.unwrap(), RouterReply::Drained { in_flight: 0 });
     assert_eq!(under_way.await.unwrap(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_hand_overs_under_load_lose_nothing() {
+    const HAND_OVERS: usize = 10;
+    let router = TestRouter::start().await;
+    let backend = Backend::start(|_| async {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        Response::new(full("here"))
+    })
+    .await;
+    router.upsert(&router.route("busy", &[&backend])).await;
+    let (address, done) = (router.address, Arc::new(AtomicUsize::new(0)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..8)
+        .map(|number| {
+            let (done, stop) = (Arc::clone(&done), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut kept = None;
+                while !stop.load(Ordering::Relaxed) {
+                    let mut client = match kept.take() {
+                        Some(client) => client,
+                        None => connect(address).await,
+                    };
+                    let (status, headers, text) =
+                        send(&mut client, request("busy.test", "/")).await;
+                    assert_eq!((status.as_u16(), text.as_str()), (200, "here"));
+                    // Half of the clients keep their connection as long as they may.
+                    let closes = headers.get("connection").is_some_and(|value| value == "close");
+                    kept = Some(client).filter(|_| number % 2 == 0 && !closes);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let mut routers = Vec::new();
+    for hand_over in 1..=HAND_OVERS {
+        routers.push(next(&router.config).await);
+        let goal = done.load(Ordering::Relaxed) + 50;
+        while done.load(Ordering::Relaxed) < goal {
+            assert!(clients.iter().all(|c| !c.is_finished()), "lost at hand-over {hand_over}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    router.ended().await;
 }
