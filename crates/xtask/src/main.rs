@@ -1,9 +1,10 @@
 //! Repository chores: `cargo xtask test`, `cargo xtask vm`, `cargo xtask tidy`, `cargo xtask bench`,
-//! `cargo xtask sim`, `cargo xtask chaos`.
+//! `cargo xtask sim`, `cargo xtask fuzz`, `cargo xtask chaos`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod chaos;
+mod fuzz;
 mod run;
 mod sim;
 mod test;
@@ -12,13 +13,14 @@ mod vm;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask <test | vm | tidy | bench | sim | chaos>
+const USAGE: &str = "usage: cargo xtask <test | vm | tidy | bench | sim | fuzz | chaos>
 
   test   set up what the tests need and run all of them (needs root)
   vm     run the container tests on cgroup v2, in a virtual machine (`vm memory`: by part of a name)
   tidy   check the repository's own rules
-  bench  measure: push, start, idle, build, deploy (see `cargo xtask bench`)
+  bench  measure: push, start, idle, build, deploy, router (see `cargo xtask bench`)
   sim    seeded simulations with faults: --seeds N, --seed S
+  fuzz   mutated inputs for the router's parsers: --minutes N, --seed S
   chaos  kill the parts of a real server under load: --minutes M, --seed S (needs root)";
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::main(),
         Some("bench") => bench::main(&arguments[1..]),
         Some("sim") => sim::main(&arguments[1..]),
+        Some("fuzz") => fuzz::main(&arguments[1..]),
         Some("chaos") => chaos::main(&arguments[1..]),
         _ => {
             eprintln!("{USAGE}");

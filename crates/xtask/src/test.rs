@@ -15,9 +15,12 @@ const NEEDED: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("python3", "python3"),
     ("curl", "curl"),
+    ("h2load", "nghttp2-client"),
     ("ssh", "openssh-client"),
     ("busybox", "busybox-static"),
     ("docker-registry", "docker-registry"),
+    ("pebble", "pebble"),
+    ("dig", "bind9-dnsutils"),
 ];
 
 /// Where hadolint is put, for which Debian has no package, and how it is called then.

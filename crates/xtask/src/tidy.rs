@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("router", &["core"]),
     ("dns", &["core"]),
     ("runtime", &["core", "oci"]),
-    ("control", &["core", "store", "oci"]),
+    ("control", &["core", "store", "oci", "dns"]),
     ("api", &["core", "control", "wire"]),
     ("cli", &["wire"]),
     ("testkit", &["core", "store", "oci", "control"]),

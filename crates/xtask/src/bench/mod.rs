@@ -7,6 +7,7 @@ mod idle;
 pub mod machine;
 mod numbers;
 mod push;
+mod router;
 pub mod server;
 mod start;
 
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 const USAGE: &str =
-    "usage: cargo xtask bench <push | start | idle | build | deploy> [options]   (as root)
+    "usage: cargo xtask bench <push | start | idle | build | deploy | router> [options]   (as root)
 
   push   git push to served, by stage            [--runs 10]
   start  container start beside crun and runc    [--runs 50]
@@ -24,6 +25,10 @@ const USAGE: &str =
          build does to served apps; 4 minutes    [--parts second-push,overhead,burden]
   deploy requests lost by deploys, beside nginx; rollback, scaling, 500 instances,
          200 deploys in a row; 8 minutes [--parts deploy,rollback,scale,many,growth]
+  router cost of requests, transfers, handshakes, connections and a large table, requests
+         lost by changes; beside nginx, HAProxy and Caddy; 12 minutes
+         [--parts requests,latency,bulk,idle,table,lost,tls,http2]
+         [--peers nginx,nginx-buffered,haproxy,caddy]
 
 The stack is that of /var/lib/windlass (or WINDLASS_DATA_DIRECTORY): `windlass setup` builds it.";
 
@@ -65,6 +70,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
                 .and_then(|parts| build::run(&compiled()?, &parts)),
             Some("deploy") => option(arguments, "--parts", "all")
                 .and_then(|parts| deploy::run(&compiled()?, &parts)),
+            Some("router") => router::Options::parse(&arguments[1..])
+                .and_then(|options| router::run(&compiled()?, &options)),
             _ => {
                 eprintln!("{USAGE}");
                 return ExitCode::from(2);

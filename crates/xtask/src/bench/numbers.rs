@@ -30,6 +30,11 @@ impl Samples {
         self.0.iter().sum::<f64>() / self.0.len() as f64
     }
 
+    /// Of each of these to its pair in the other, in the order in which they were made.
+    pub fn ratios(&self, other: &Self) -> Self {
+        self.0.iter().zip(&other.0).map(|(ours, theirs)| ours / theirs).collect()
+    }
+
     /// The value below which this share of the samples is; between two samples, in proportion.
     pub fn at(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -64,5 +69,8 @@ mod tests {
         assert!((samples.p90() - 3.7).abs() < 1e-9);
         assert_eq!((samples.mean(), samples.best()), (2.5, 1.0));
         assert!(Samples::default().median().is_nan());
+        let doubled: Samples = [2.0, 1.0, 6.0].into_iter().collect();
+        let single: Samples = [1.0, 1.0, 2.0].into_iter().collect();
+        assert_eq!(doubled.ratios(&single).median(), 2.0);
     }
 }

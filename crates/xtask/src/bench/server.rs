@@ -141,6 +141,7 @@ impl Server {
         let api = if self.pid == 0 { "127.0.0.1:0".to_owned() } else { self.api_address() };
         command.arg("--router-listen").arg(self.router.to_string());
         command.arg("--api-listen").arg(api);
+        command.args(["--router-https-listen", "off"]);
         command.args(["--ssh-listen", "off", "--log", "warn"]);
         command.stdin(Stdio::null()).stdout(file).stderr(copy).process_group(0);
         let child = command.spawn().map_err(BenchError::io("the server"))?;
