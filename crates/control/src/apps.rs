@@ -70,6 +70,7 @@ impl Platform {
         self.start_task_of_new_app(&app)?;
         self.logs().append(app.id, "app[api]", &format!("Initial release by user {}", user.email));
         self.refresh(&app).await?;
+        self.follow_hosts().await;
         self.store().app(app.id)?.ok_or(PlatformError::NotFound { resource: "app" })
     }
 
@@ -96,6 +97,7 @@ impl Platform {
             &format!("Renamed {} to {name} by user {}", app.name, user.email),
         );
         self.refresh(app).await?;
+        self.follow_hosts().await;
         self.store().app(app.id)?.ok_or(PlatformError::NotFound { resource: "app" })
     }
 
@@ -126,6 +128,7 @@ impl Platform {
         }
         self.store().delete_app(app.id)?;
         self.sync_links_or_later().await;
+        self.follow_hosts().await;
         self.remove_files(app.id);
         Ok(())
     }
@@ -151,10 +154,15 @@ impl Platform {
     /// Returns where the app is served, with a slash at the end.
     #[must_use]
     pub fn app_url(&self, app: &App) -> String {
-        match self.settings().router_port {
-            80 => format!("http://{}/", self.default_hostname(app)),
-            443 => format!("https://{}/", self.default_hostname(app)),
-            port => format!("http://{}:{port}/", self.default_hostname(app)),
+        let host = self.default_hostname(app);
+        match (self.settings().https_port, self.settings().router_port) {
+            (Some(443), _) if self.has_public_certificate(&host) => format!("https://{host}/"),
+            (Some(port), _) if self.has_public_certificate(&host) => {
+                format!("https://{host}:{port}/")
+            }
+            (_, 80) => format!("http://{host}/"),
+            (_, 443) => format!("https://{host}/"),
+            (_, port) => format!("http://{host}:{port}/"),
         }
     }
 
@@ -216,7 +224,13 @@ impl Platform {
                 limits::DOMAINS_PER_APP
             )));
         }
-        let domain = Domain { id: DomainId::random(), app: app.id, hostname, created_at: now_ms() };
+        let domain = Domain {
+            id: DomainId::random(),
+            app: app.id,
+            hostname,
+            certificate: None,
+            created_at: now_ms(),
+        };
         self.store().insert_domain(&domain)?;
         self.logs().append(
             app.id,
@@ -224,6 +238,7 @@ impl Platform {
             &format!("Add {} domain by user {}", domain.hostname, user.email),
         );
         self.refresh(app).await?;
+        self.follow_hosts().await;
         Ok(domain)
     }
 
@@ -243,12 +258,14 @@ impl Platform {
             })
             .ok_or(PlatformError::NotFound { resource: "domain" })?;
         self.store().delete_domain(app.id, domain.id)?;
+        self.forget_redirect(app, &domain)?;
         self.logs().append(
             app.id,
             "app[api]",
             &format!("Remove {} domain by user {}", domain.hostname, user.email),
         );
         self.refresh(app).await?;
+        self.follow_hosts().await;
         Ok(domain)
     }
 

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod acme;
 mod apps;
 pub mod backup;
 pub mod build;
+pub mod certificates;
 mod error;
 pub mod observe;
 mod platform;
@@ -18,9 +20,10 @@ pub mod route;
 pub mod run;
 mod settings;
 pub mod volumes;
+pub mod zone;
 
 pub use error::{PlatformError, Result};
 pub use platform::Platform;
-pub use settings::{BuildSettings, InstanceSettings, Settings};
+pub use settings::{BuildSettings, InstanceSettings, PublicSettings, Settings};
 /// The records that the platform's methods return.
 pub use windlass_store as records;

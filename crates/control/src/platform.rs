@@ -1,6 +1,8 @@
 //! The platform: what all methods share, and its start.
 
+use crate::acme::Acme;
 use crate::build::Builds;
+use crate::certificates::CertificateSync;
 use crate::observe::{LogSessions, LogStore};
 use crate::receive::Receiver;
 use crate::route::{LinkSync, Routes};
@@ -9,7 +11,7 @@ use crate::settings::Settings;
 use crate::{PlatformError, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use windlass_core::driver::Driver;
 use windlass_core::route::RouterPort;
@@ -35,6 +37,8 @@ pub(crate) struct Parts {
     log_sessions: LogSessions,
     routes: Routes,
     link_sync: LinkSync,
+    certificate_sync: CertificateSync,
+    acme: Acme,
     apps: Apps,
     receiver: Receiver,
     builds: Builds,
@@ -75,6 +79,8 @@ impl Platform {
             log_sessions: LogSessions::default(),
             routes: Routes::new(router),
             link_sync: LinkSync::default(),
+            certificate_sync: CertificateSync::default(),
+            acme: Acme::default(),
             apps: Apps::default(),
             builds: Builds::new(concurrent_builds),
         }));
@@ -84,6 +90,7 @@ impl Platform {
         platform.remove_left_logins();
         platform.sync_links_or_later().await;
         platform.take_over_instances().await?;
+        platform.sync_certificates_or_later().await;
         platform.drop_unknown_snapshots().await;
         platform.serve_hooks()?;
         platform.spawn_housekeeping();
@@ -127,6 +134,11 @@ impl Platform {
                 let platform = Self(parts);
                 platform.receiver().uploads().collect();
                 platform.sync_links_if_pending().await;
+                platform.sync_certificates_if_pending().await;
+                if round.is_multiple_of(ROUNDS_A_DAY / 24) {
+                    // What has expired meanwhile is replaced by what has not.
+                    platform.sync_certificates_or_later().await;
+                }
                 let logs = platform.logs().clone();
                 let rotated = tokio::task::spawn_blocking(move || logs.rotate()).await;
                 if let Ok(Err(error)) = rotated {
@@ -212,6 +224,24 @@ impl Platform {
 
     pub(crate) fn link_sync(&self) -> &LinkSync {
         &self.0.link_sync
+    }
+
+    pub(crate) fn acme(&self) -> &Acme {
+        &self.0.acme
+    }
+
+    /// Returns a platform that does not keep it from ending; see [`Platform::upgrade`].
+    pub(crate) fn downgrade(&self) -> Weak<Parts> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// Returns the platform, unless it has ended.
+    pub(crate) fn upgrade(weak: &Weak<Parts>) -> Option<Self> {
+        weak.upgrade().map(Self)
+    }
+
+    pub(crate) fn certificate_sync(&self) -> &CertificateSync {
+        &self.0.certificate_sync
     }
 
     pub(crate) fn app_tasks(&self) -> &Apps {

@@ -1,8 +1,13 @@
 //! What the control plane has to know about the server it runs in.
 
+use crate::acme::AcmeSettings;
+use crate::certificates::PrivateCertificates;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use windlass_core::process_limits::ServerLimits;
+use windlass_core::routing_settings::RoutingSettings;
+use windlass_core::zone::Zone;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -12,6 +17,13 @@ pub struct Settings {
     pub run_directory: PathBuf,
     /// Apps are served at `<app>.<domain>`.
     pub domain: String,
+    /// How requests are routed of apps for which nobody chose otherwise.
+    pub routing: RoutingSettings,
+    pub public: PublicSettings,
+    /// The port of https in URLs; `None`: nothing is served over TLS.
+    pub https_port: Option<u16>,
+    /// Which hosts get a certificate of the private authority.
+    pub private_certificates: PrivateCertificates,
     /// The public port of the router: 80 and 443 are left out of URLs.
     pub router_port: u16,
     /// The URL of the API as clients see it, without a trailing slash.
@@ -32,6 +44,19 @@ pub struct Settings {
     pub disk_reserve_bytes: u64,
     /// How many releases of an app keep their image.
     pub releases_kept: u32,
+}
+
+/// How the world reaches this server.
+#[derive(Clone, Debug, Default)]
+pub struct PublicSettings {
+    /// The router's addresses as the world sees them; empty where nobody said.
+    pub addresses: Vec<IpAddr>,
+    /// The zone that this server answers for.
+    pub zone: Option<Zone>,
+    /// Who is asked where names lead; `None`: the host's name servers.
+    pub name_server: Option<SocketAddr>,
+    /// `None`: there are no automatic certificates.
+    pub acme: Option<AcmeSettings>,
 }
 
 #[derive(Clone, Debug)]

@@ -62,6 +62,8 @@ uuid_id! {
     VolumeId,
     /// Identifies a snapshot of a volume.
     SnapshotId,
+    /// Identifies a certificate; stays the same when it is renewed.
+    CertificateId,
     /// Identifies a cron job.
     CronJobId,
     /// Identifies a run of a cron job; people use its number within the app.

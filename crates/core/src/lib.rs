@@ -5,8 +5,11 @@
 //! ports through which the control plane acts on the world are [`driver::Driver`]
 //! (run instances) and the route tables of [`route`].
 
+pub mod acme;
 pub mod admission;
 pub mod app_json;
+pub mod certificate;
+pub mod challenges;
 pub mod checks;
 pub mod cron;
 pub mod deploy_settings;
@@ -25,4 +28,6 @@ pub mod process_limits;
 pub mod procfile;
 pub mod release;
 pub mod route;
+pub mod routing_settings;
 pub mod volume;
+pub mod zone;

@@ -30,6 +30,9 @@ pub const LOG_HISTORY_LINES: u32 = 1_500;
 /// Custom domains of one app (Heroku: 1000).
 pub const DOMAINS_PER_APP: usize = 1_000;
 
+/// Imported certificates of one app (ours).
+pub const CERTIFICATES_PER_APP: usize = 100;
+
 /// An instance that lived this long starts its crash count anew.
 pub const STABLE_AFTER: Duration = Duration::from_secs(60);
 

@@ -2,6 +2,7 @@
 
 use crate::config::RouterError;
 use crate::hand_over;
+use crate::metrics;
 use crate::run::{Phase, Router};
 use crate::table::Change;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
@@ -192,9 +193,12 @@ fn id_of(line: &str) -> u64 {
 /// What is left of a command after its change in memory.
 enum Rest {
     Save(u64),
+    SaveCertificates(u64),
     Drain(InstanceId, Duration),
     Status,
+    Metrics,
     Nothing,
+    Fail(String),
     Refuse,
 }
 
@@ -211,10 +215,21 @@ fn execute(
         RouterCommand::Sync { routes } => Rest::Save(table.apply(Change::Sync(routes))),
         RouterCommand::Upsert { route } => Rest::Save(table.apply(Change::Upsert(route))),
         RouterCommand::Remove { app } => Rest::Save(table.apply(Change::Remove(app))),
+        RouterCommand::Certificates { certificates } => {
+            match router.listening.tls.apply(certificates) {
+                Ok(generation) => Rest::SaveCertificates(generation),
+                Err(error) => Rest::Fail(error.to_string()),
+            }
+        }
+        RouterCommand::Challenges { challenges } => {
+            table.set_challenges(challenges);
+            Rest::Nothing
+        }
         RouterCommand::Drain { instance, timeout_ms } => {
             Rest::Drain(instance, Duration::from_millis(timeout_ms))
         }
         RouterCommand::Status => Rest::Status,
+        RouterCommand::Metrics => Rest::Metrics,
         RouterCommand::TakenOver if speaker == Speaker::Next => {
             router.handles.close();
             router.handed_over.send_replace(true);
@@ -245,11 +260,22 @@ fn execute(
                 let (here, before) = tokio::join!(drain(&router, &instance, timeout), before);
                 together(here, before)
             }
+            // The file is that of the router which serves.
+            Rest::SaveCertificates(_) if speaker == Speaker::Next => RouterReply::Applied,
+            Rest::SaveCertificates(generation) => saved_certificates(&router, generation).await,
             Rest::Nothing => RouterReply::Applied,
+            Rest::Fail(message) => RouterReply::Failed { message },
             Rest::Refuse => {
                 RouterReply::Failed { message: "only the next router may say this".to_owned() }
             }
             Rest::Status => RouterReply::Status(status(&router)),
+            // With many apps it is long: not on a thread that carries requests.
+            Rest::Metrics => {
+                match tokio::task::spawn_blocking(move || metrics::text(&router)).await {
+                    Ok(text) => RouterReply::Metrics { text },
+                    Err(error) => RouterReply::Failed { message: error.to_string() },
+                }
+            }
         }
     }
 }
@@ -262,7 +288,11 @@ fn pass_on(
 ) -> impl Future<Output = Option<RouterReply>> + Send + use<> {
     let concerns_it = !matches!(
         command,
-        RouterCommand::Status | RouterCommand::TakenOver | RouterCommand::HandOver { .. }
+        RouterCommand::Status
+            | RouterCommand::Metrics
+            | RouterCommand::TakenOver
+            | RouterCommand::HandOver { .. }
+            | RouterCommand::Certificates { .. }
     );
     let before = router.before.as_ref().filter(|before| concerns_it && !before.is_closed());
     let answer = before.map(|before| before.begin(command.clone()));
@@ -292,6 +322,17 @@ async fn saved(router: &Router, generation: u64) -> RouterReply {
     }
 }
 
+async fn saved_certificates(router: &Router, generation: u64) -> RouterReply {
+    match router.listening.tls.save(generation).await {
+        Ok(()) => RouterReply::Applied,
+        Err(error) => {
+            let message = format!("the certificates are in use but could not be saved: {error}");
+            tracing::error!("{message}");
+            RouterReply::Failed { message }
+        }
+    }
+}
+
 async fn drain(router: &Router, instance: &InstanceId, timeout: Duration) -> RouterReply {
     let Some(counter) = router.table.instance(instance) else {
         return RouterReply::Drained { in_flight: 0 };
@@ -308,7 +349,10 @@ fn status(router: &Router) -> RouterStatus {
     RouterStatus {
         pid: std::process::id(),
         http: router.http,
+        https: router.listening.https,
+        listen: router.listening.options.clone(),
         dns: router.dns,
+        zone: router.zone.clone(),
         apps: router.table.current().len(),
         requests: router.requests.load(Ordering::Relaxed),
         in_flight: router.in_flight.load(Ordering::Relaxed),

@@ -13,12 +13,13 @@
 use crate::client::RouterClient;
 use crate::config::RouterError;
 use crate::control::{self, Speaker};
-use crate::listen;
+use crate::listen::{self, TicketKeys};
 use crate::run::Router;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -35,12 +36,24 @@ use windlass_core::route::{RouterCommand, RouterReply};
 /// How long the next router may take from the descriptors to its first request, and how long a
 /// router may take to hand them over.
 const LIMIT: Duration = Duration::from_secs(10);
-/// The listening socket, the lock, and those of others in the process.
+/// The listening sockets, the lock, and those of others in the process.
 const MOST_DESCRIPTORS: usize = 8;
+/// The longest message that goes with them.
+const LONGEST_MESSAGE: usize = 4_096;
+
+/// What is said with the descriptors, which are: the socket for http, the lock, that for https, and
+/// those of others.
+#[derive(Default, Serialize, Deserialize)]
+struct Message {
+    has_https: bool,
+    ticket_keys: TicketKeys,
+}
 
 /// What a router gets from the one before it.
 pub struct Inherited {
     http: std::net::TcpListener,
+    https: Option<std::net::TcpListener>,
+    pub(crate) ticket_keys: TicketKeys,
     pub(crate) lock: File,
     /// What the other router had in [`RouterConfig::others`](crate::RouterConfig::others).
     pub others: Vec<OwnedFd>,
@@ -82,33 +95,62 @@ async fn receive(
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(LIMIT))?;
-    let mut descriptors = receive_descriptors(&stream)?.into_iter();
+    let (message, descriptors) = receive_descriptors(&stream)?;
+    // A router of an earlier version says nothing that is understood, and has no https.
+    let message: Message = serde_json::from_slice(&message).unwrap_or_default();
+    let mut descriptors = descriptors.into_iter();
     let (Some(http), Some(lock)) = (descriptors.next(), descriptors.next()) else {
         return Err(io::Error::other("it passed too few descriptors"));
     };
+    let https = if message.has_https { descriptors.next() } else { None };
     stream.set_read_timeout(None)?;
     stream.set_nonblocking(true)?;
     let before = RouterClient::over(tokio::net::UnixStream::from_std(stream)?);
-    Ok(Inherited { http: http.into(), lock: lock.into(), others: descriptors.collect(), before })
+    Ok(Inherited {
+        http: http.into(),
+        https: https.map(Into::into),
+        ticket_keys: message.ticket_keys,
+        lock: lock.into(),
+        others: descriptors.collect(),
+        before,
+    })
 }
 
 impl Inherited {
-    /// Returns the socket that the other router listened on, or another one where that is not
-    /// `wanted`.
-    pub(crate) async fn listener(
+    /// Returns the socket on which the other router took plain requests, or another one where that
+    /// is not `wanted`.
+    pub(crate) async fn http_listener(
         &self,
         wanted: SocketAddr,
         retry: Duration,
     ) -> Result<TcpListener, RouterError> {
-        let failed = |source| RouterError::Listen { address: wanted, source };
-        let has = self.http.local_addr().map_err(failed)?;
-        if has != wanted && (wanted.port() != 0 || has.ip() != wanted.ip()) {
-            return listen::bind(wanted, retry).await;
-        }
-        let listener = self.http.try_clone().map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        TcpListener::from_std(listener).map_err(failed)
+        listener(Some(&self.http), wanted, retry).await
     }
+
+    /// The same for requests over TLS.
+    pub(crate) async fn https_listener(
+        &self,
+        wanted: SocketAddr,
+        retry: Duration,
+    ) -> Result<TcpListener, RouterError> {
+        listener(self.https.as_ref(), wanted, retry).await
+    }
+}
+
+async fn listener(
+    inherited: Option<&std::net::TcpListener>,
+    wanted: SocketAddr,
+    retry: Duration,
+) -> Result<TcpListener, RouterError> {
+    let failed = |source| RouterError::Listen { address: wanted, source };
+    let Some(inherited) = inherited else { return listen::bind(wanted, retry).await };
+    let has = inherited.local_addr().map_err(failed)?;
+    if has != wanted && (wanted.port() != 0 || has.ip() != wanted.ip()) {
+        return listen::bind(wanted, retry).await;
+    }
+    let listener = inherited.try_clone().map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    TcpListener::from_std(listener).map_err(failed)
 }
 
 /// Passes the sockets to the router that listens at `to`, and then follows what it says until it
@@ -119,6 +161,7 @@ pub(crate) async fn offer(router: &Arc<Router>, to: &Path) -> io::Result<()> {
     }
     let passed = async {
         router.table.save_now().await?;
+        router.listening.tls.save_now().await?;
         pass(router, to)
     };
     match passed.await {
@@ -135,7 +178,7 @@ pub(crate) async fn offer(router: &Arc<Router>, to: &Path) -> io::Result<()> {
 
 fn pass(router: &Router, to: &Path) -> io::Result<tokio::net::UnixStream> {
     let stream = UnixStream::connect(to)?;
-    router.handles.send(&stream)?;
+    router.handles.send(&stream, router.listening.tls.ticket_keys())?;
     stream.set_nonblocking(true)?;
     tokio::net::UnixStream::from_std(stream)
 }
@@ -169,7 +212,11 @@ async fn follow_to_its_end(stream: tokio::net::UnixStream, router: Arc<Router>) 
     }
 }
 
-fn send_descriptors(stream: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+fn send_descriptors(
+    stream: &UnixStream,
+    message: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     if descriptors.len() > MOST_DESCRIPTORS {
         return Err(io::Error::other("too many descriptors for one message"));
     }
@@ -178,64 +225,76 @@ fn send_descriptors(stream: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::
     if !buffer.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::Error::other("the descriptors do not fit into one message"));
     }
-    sendmsg(stream, &[IoSlice::new(b"1")], &mut buffer, SendFlags::NOSIGNAL)?;
-    Ok(())
+    let sent = sendmsg(stream, &[IoSlice::new(message)], &mut buffer, SendFlags::NOSIGNAL)?;
+    match sent == message.len() {
+        true => Ok(()),
+        false => Err(io::Error::other("the descriptors' message was cut off")),
+    }
 }
 
-fn receive_descriptors(stream: &UnixStream) -> io::Result<Vec<OwnedFd>> {
+fn receive_descriptors(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut buffer = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let slices = &mut [IoSliceMut::new(&mut byte)];
+    let mut message = vec![0; LONGEST_MESSAGE];
+    let slices = &mut [IoSliceMut::new(&mut message)];
     let received = recvmsg(stream, slices, &mut buffer, RecvFlags::CMSG_CLOEXEC)?;
     if received.flags.contains(ReturnFlags::CTRUNC) {
         return Err(io::Error::other("descriptors were lost on the way"));
     }
     let mut descriptors = Vec::new();
-    for message in buffer.drain() {
-        if let RecvAncillaryMessage::ScmRights(more) = message {
+    for ancillary in buffer.drain() {
+        if let RecvAncillaryMessage::ScmRights(more) = ancillary {
             descriptors.extend(more);
         }
     }
-    Ok(descriptors)
+    message.truncate(received.bytes);
+    Ok((message, descriptors))
 }
 
 /// The descriptors that the next router gets. They are closed once it has them: nothing of a
 /// router that has handed over may keep an address or the lock from others.
 pub(crate) struct Handles(Mutex<Open>);
 
+/// The listening sockets.
+pub(crate) struct Sockets {
+    pub http: OwnedFd,
+    pub https: Option<OwnedFd>,
+}
+
 struct Open {
-    listener: Option<OwnedFd>,
+    sockets: Option<Sockets>,
     lock: Option<File>,
     others: Arc<[OwnedFd]>,
 }
 
 impl Handles {
-    pub fn new(listener: OwnedFd, lock: File, others: Arc<[OwnedFd]>) -> Self {
-        Self(Mutex::new(Open { listener: Some(listener), lock: Some(lock), others }))
+    pub fn new(sockets: Sockets, lock: File, others: Arc<[OwnedFd]>) -> Self {
+        Self(Mutex::new(Open { sockets: Some(sockets), lock: Some(lock), others }))
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, stream: &UnixStream) -> io::Result<()> {
+    fn send(&self, stream: &UnixStream, ticket_keys: TicketKeys) -> io::Result<()> {
         let open = self.open();
-        let (Some(listener), Some(lock)) = (&open.listener, &open.lock) else {
+        let (Some(sockets), Some(lock)) = (&open.sockets, &open.lock) else {
             return Err(io::Error::other("this router is ending"));
         };
-        let mut descriptors = vec![listener.as_fd(), lock.as_fd()];
+        let message = Message { has_https: sockets.https.is_some(), ticket_keys };
+        let mut descriptors = vec![sockets.http.as_fd(), lock.as_fd()];
+        descriptors.extend(sockets.https.iter().map(AsFd::as_fd));
         descriptors.extend(open.others.iter().map(AsFd::as_fd));
-        send_descriptors(stream, &descriptors)
+        send_descriptors(stream, &serde_json::to_vec(&message)?, &descriptors)
     }
 
     /// Lets nobody connect any more.
-    pub fn close_listener(&self) {
-        self.open().listener = None;
+    pub fn close_listeners(&self) {
+        self.open().sockets = None;
     }
 
     pub fn close(&self) {
-        *self.open() = Open { listener: None, lock: None, others: Arc::new([]) };
+        *self.open() = Open { sockets: None, lock: None, others: Arc::new([]) };
     }
 }
 

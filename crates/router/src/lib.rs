@@ -4,10 +4,13 @@
 //! control plane restarts, and it is the one place that knows how many requests, streams and
 //! tunnels each instance still has, so that an instance can be stopped without losing any.
 //!
-//! - `listen` accepts connections and speaks HTTP to clients,
+//! - `listen` accepts connections, `workers` are the threads that serve them,
+//! - `http1` and `http2` speak HTTP on them,
 //! - `table` holds the route table: an immutable snapshot, swapped as a whole,
 //! - `target` counts what is in flight, pools connections and balances,
+//! - `policy` decides what an app's routing settings say about a request,
 //! - `proxy` carries one request from the client to a target and back,
+//! - `challenge` answers certificate authorities,
 //! - `access_log` writes Heroku's router lines off the request path,
 //! - `control` takes commands from the control plane; [`client`] is its other end,
 //! - `hand_over` passes the sockets to the next router.
@@ -15,16 +18,23 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod challenge;
 pub mod client;
 mod config;
 mod control;
 mod hand_over;
+mod http1;
+mod http2;
 mod listen;
+mod metrics;
+mod policy;
 mod proxy;
 mod run;
 mod table;
 mod target;
+mod workers;
 
 pub use config::{Limits, RouterConfig, RouterError, Routes};
 pub use hand_over::{Inherited, take_over};
 pub use run::{run, run_after, runtime};
+pub use target::health::Ejection;

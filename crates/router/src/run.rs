@@ -3,18 +3,24 @@
 use crate::access_log::AccessLog;
 use crate::client::RouterClient;
 use crate::config::{Limits, RouterConfig, RouterError, Routes};
-use crate::hand_over::{Gate, Handles, Inherited};
+use crate::hand_over::{Gate, Handles, Inherited, Sockets};
+use crate::http1::{self, Alarms};
+use crate::listen::{Door, Listening, TicketKeys, Tls, TrustedProxies};
 use crate::table::{Table, TableStore};
+use crate::workers::Workers;
 use crate::{control, listen};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use windlass_core::route::RouterCommand;
+use windlass_core::zone::Zone;
 
 /// How long connections cut off at the end may take to write their log lines.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -24,12 +30,17 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What the parts of a router share.
 pub(crate) struct Router {
     pub http: SocketAddr,
+    pub listening: Listening,
     pub dns: Option<SocketAddr>,
+    pub zone: Option<Zone>,
     pub table: TableStore,
     pub log: AccessLog,
     pub limits: Limits,
     pub requests: AtomicU64,
     pub in_flight: AtomicU64,
+    /// The time limits of HTTP/1 connections.
+    pub alarms: Arc<Alarms>,
+    pub workers: Workers,
     pub phase: watch::Sender<Phase>,
     /// One permit for each client connection, held until its tunnel, if any, has ended.
     pub connections: Arc<Semaphore>,
@@ -65,13 +76,14 @@ pub(crate) enum Phase {
     Closing,
 }
 
-/// Returns a runtime fit for a router: two threads with small stacks.
+/// Returns a runtime fit for a router: one thread, since those that serve connections are its own
+/// ([`RouterConfig::threads`]).
 ///
 /// # Errors
 /// When the threads cannot be started.
 pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .max_blocking_threads(4)
         .thread_stack_size(512 * 1024)
         .thread_name("router")
@@ -104,17 +116,22 @@ pub async fn run_after(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), RouterError> {
     let (socket, routes) = (config.control_socket.clone(), config.routes.clone());
-    let (router, listener) = open(inherited, config).await?;
+    let (router, listeners) = open(inherited, config).await?;
     let sweeper = tokio::spawn(sweep(Arc::clone(&router)));
+    let alarms = Arc::clone(&router.alarms);
+    let phase = router.phase.subscribe();
+    let _threads = router.workers.end_with();
+    let ringing = tokio::spawn(async move { alarms.ring(phase).await });
     let publishing = tokio::spawn(publish(router.table.subscribe(), routes));
-    let accepting = tokio::spawn(listen::accept(listener, Arc::clone(&router)));
+    let accepting = tokio::spawn(listeners.accept(Arc::clone(&router)));
     // From here on nothing can fail: whoever is before this one ends now.
     let control = control::ControlSocket::bind(&socket, router.handed_over.subscribe())?;
     let commands = tokio::spawn(control.serve(Arc::clone(&router)));
     if let Some(before) = &router.before {
         let _ = before.send(RouterCommand::TakenOver).await;
     }
-    tracing::info!(http = %router.http, apps = router.table.current().len(), "router is serving");
+    let https = router.listening.https.map(tracing::field::display);
+    tracing::info!(http = %router.http, https, apps = router.table.current().len(), "router is serving");
     ready(router.http);
 
     let mut shutdown = pin!(shutdown);
@@ -126,62 +143,122 @@ pub async fn run_after(
         () = shutdown.as_mut() => {}
         () = next_serves => {
             let _ = accepting.await;
-            return finish_after_hand_over(&router, shutdown, [sweeper, publishing]).await;
+            return finish_after_hand_over(&router, shutdown, [sweeper, publishing, ringing]).await;
         }
     }
     if let Some(before) = &router.before {
         let _ = before.send(RouterCommand::Stop).await;
     }
     router.phase.send_replace(Phase::Draining);
-    // Its end closes the listening socket, of which there is one more descriptor.
-    router.handles.close_listener();
+    // Its end closes the listening sockets, of which there is one more descriptor each.
+    router.handles.close_listeners();
     let _ = accepting.await;
     end_connections(&router).await;
     wait_for_before(&router).await;
     sweeper.abort();
     publishing.abort();
+    ringing.abort();
     // Aborting drops the control socket, which removes its file.
     commands.abort();
     let _ = commands.await;
-    let _ = tokio::task::spawn_blocking(move || router.log.stop()).await;
+    end_threads(router).await;
     Ok(())
+}
+
+/// The sockets on which clients connect.
+struct Listeners {
+    http: TcpListener,
+    https: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(config: &RouterConfig) -> Result<Self, RouterError> {
+        let retry = config.limits.bind_retry;
+        let http = listen::bind(config.http, retry).await?;
+        let https = match config.listen.https {
+            Some(address) => Some(listen::bind(address, retry).await?),
+            None => None,
+        };
+        Ok(Self { http, https })
+    }
+
+    async fn inherit(inherited: &Inherited, config: &RouterConfig) -> Result<Self, RouterError> {
+        let retry = config.limits.bind_retry;
+        let http = inherited.http_listener(config.http, retry).await?;
+        let https = match config.listen.https {
+            Some(address) => Some(inherited.https_listener(address, retry).await?),
+            None => None,
+        };
+        Ok(Self { http, https })
+    }
+
+    /// Returns where they listen, and more descriptors of them.
+    fn share(&self, config: &RouterConfig) -> Result<(SocketAddr, Sockets), RouterError> {
+        let failed = |source| RouterError::Listen { address: config.http, source };
+        let share = |listener: &TcpListener| listener.as_fd().try_clone_to_owned();
+        let https = self.https.as_ref().map(share).transpose().map_err(failed)?;
+        let http = share(&self.http).map_err(failed)?;
+        Ok((self.http.local_addr().map_err(failed)?, Sockets { http, https }))
+    }
+
+    /// Accepts connections until the router stops serving.
+    async fn accept(self, router: Arc<Router>) {
+        let https = async {
+            if let Some(https) = self.https {
+                listen::accept(https, Door::Tls, Arc::clone(&router)).await;
+            }
+        };
+        tokio::join!(https, listen::accept(self.http, Door::Plain, Arc::clone(&router)));
+    }
 }
 
 async fn open(
     inherited: Option<Inherited>,
     config: RouterConfig,
-) -> Result<(Arc<Router>, tokio::net::TcpListener), RouterError> {
-    let failed = |source| RouterError::Listen { address: config.http, source };
-    let (listener, lock, before) = match inherited {
+) -> Result<(Arc<Router>, Listeners), RouterError> {
+    let (listeners, lock, before, keys) = match inherited {
         Some(inherited) => {
-            let listener = inherited.listener(config.http, config.limits.bind_retry).await?;
-            (listener, inherited.lock, Some(inherited.before))
+            let listeners = Listeners::inherit(&inherited, &config).await?;
+            (listeners, inherited.lock, Some(inherited.before), inherited.ticket_keys)
         }
         None => {
             let lock = control::lock(&config.control_socket)?;
-            (listen::bind(config.http, config.limits.bind_retry).await?, lock, None)
+            (Listeners::bind(&config).await?, lock, None, TicketKeys::default())
         }
     };
-    let http = listener.local_addr().map_err(failed)?;
-    let again = std::os::fd::AsFd::as_fd(&listener).try_clone_to_owned().map_err(failed)?;
+    let (http, sockets) = listeners.share(&config)?;
+    let https = listeners.https.as_ref().and_then(|https| https.local_addr().ok());
+    let listening = Listening {
+        https,
+        https_public_port: config.listen.https_public_port.or(https.map(|https| https.port())),
+        trusted_proxies: TrustedProxies::new(config.listen.trusted_proxies.clone()),
+        proxy_protocol: config.listen.proxy_protocol,
+        options: config.listen,
+        tls: Tls::open(config.certificates_file, keys).map_err(RouterError::Tls)?,
+    };
     let router = Router {
         http,
+        listening,
         dns: config.dns,
-        table: TableStore::open(config.table_file, config.boot_id),
+        zone: config.zone,
+        table: TableStore::open(config.table_file, config.boot_id, config.limits.ejection)
+            .with_challenges(config.challenges),
         log: AccessLog::start(config.limits.log_backlog).map_err(RouterError::LogThread)?,
         requests: AtomicU64::new(0),
         in_flight: AtomicU64::new(0),
+        alarms: Arc::new(Alarms::new(config.limits.shortest())),
+        workers: Workers::start(config.threads, http1::settle).map_err(RouterError::Threads)?,
         phase: watch::Sender::new(Phase::Serving),
         connections: Arc::new(Semaphore::new(config.limits.client_connections)),
         limits: config.limits,
-        handles: Handles::new(again, lock, config.others),
+        handles: Handles::new(sockets, lock, config.others),
         before,
         gate: Gate::default(),
         handed_over: config.handed_over,
         control_lost: Notify::new(),
         hurry: Notify::new(),
     };
-    Ok((Arc::new(router), listener))
+    Ok((Arc::new(router), listeners))
 }
 
 /// Serves what is in flight at a router that has handed over, and then ends. The control socket
@@ -189,7 +266,7 @@ async fn open(
 async fn finish_after_hand_over(
     router: &Arc<Router>,
     shutdown: impl Future<Output = ()>,
-    helpers: [tokio::task::JoinHandle<()>; 2],
+    helpers: [tokio::task::JoinHandle<()>; 3],
 ) -> Result<(), RouterError> {
     tracing::info!("the next router serves; this one ends with what it has in flight");
     let hurry = async {
@@ -215,9 +292,17 @@ async fn finish_after_hand_over(
         }
     }
     helpers.iter().for_each(tokio::task::JoinHandle::abort);
-    let router = Arc::clone(router);
-    let _ = tokio::task::spawn_blocking(move || router.log.stop()).await;
+    end_threads(Arc::clone(router)).await;
     Ok(())
+}
+
+/// Ends what still serves a connection, and then the log that it writes to.
+async fn end_threads(router: Arc<Router>) {
+    let end = move || {
+        router.workers.stop();
+        router.log.stop();
+    };
+    let _ = tokio::task::spawn_blocking(end).await;
 }
 
 /// Waits until no client connection is left here and at the router before this one, which is told
@@ -273,6 +358,8 @@ async fn sweep(router: Arc<Router>) {
         let table = router.table.current();
         for target in table.apps().flat_map(|app| app.all_targets()) {
             target.pool.sweep(router.limits.target_idle);
+            target.streams.sweep(router.limits.target_idle);
+            target.shared.sweep(router.limits.target_idle);
         }
     }
 }

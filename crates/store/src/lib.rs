@@ -4,9 +4,11 @@
 //! the caller. Config vars are sealed with the data directory's key before they are written.
 #![forbid(unsafe_code)]
 
+mod acme;
 mod apps;
 mod buildpacks;
 mod builds;
+mod certificates;
 mod copy;
 mod cron;
 mod cron_runs;
@@ -17,13 +19,16 @@ mod migrations;
 mod network_links;
 mod registries;
 mod releases;
+mod routing_settings;
 mod seal;
 mod status;
 mod users;
 mod volumes;
 
+pub use acme::AcmeAccount;
 pub use apps::{App, Formation};
 pub use builds::Build;
+pub use certificates::{Certificate, CertificateAuthority};
 pub use copy::{copy_database, known_schema, schema_of};
 pub use cron::CronJob;
 pub use cron_runs::{CronRun, NewCronRun};

@@ -13,6 +13,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_deploys.sql"),
     include_str!("migrations/0008_release_manifest.sql"),
     include_str!("migrations/0009_cron.sql"),
+    include_str!("migrations/0010_certificates.sql"),
+    include_str!("migrations/0011_acme.sql"),
+    include_str!("migrations/0012_routing.sql"),
 ];
 
 /// Returns the number of the last migration.

@@ -12,6 +12,7 @@ pub mod git;
 pub mod http;
 mod leftovers;
 pub mod load;
+pub mod pebble;
 pub mod platform;
 pub mod registry;
 pub mod server;

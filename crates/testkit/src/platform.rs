@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use windlass_control::certificates::PrivateCertificates;
 use windlass_control::records::{App, Release, User};
 use windlass_control::run::{InstanceDisplayState, InstanceView};
 use windlass_control::{Platform, PlatformError, Settings};
@@ -26,6 +27,7 @@ pub struct TestPlatform {
     runtime: Option<Runtime>,
     images: ImageStore,
     directory: TempDir,
+    adjust: fn(&mut Settings),
 }
 
 fn new_runtime() -> Runtime {
@@ -36,13 +38,20 @@ impl TestPlatform {
     /// Opens a platform that has an owner and no apps.
     #[must_use]
     pub fn open() -> Self {
+        Self::open_with(|_| {})
+    }
+
+    /// The same with other settings.
+    #[must_use]
+    pub fn open_with(adjust: fn(&mut Settings)) -> Self {
         let directory = tempfile::Builder::new().prefix("windlass-").tempdir().unwrap();
         let images = ImageStore::open(&directory.path().join("data/images")).unwrap();
         let driver = SimulatedDriver::new();
         let router = SimulatedRouter::new(driver.clone());
         let runtime = new_runtime();
-        let opened =
-            Platform::open(settings(&directory), driver.clone(), images.clone(), router.clone());
+        let mut settings = settings(&directory);
+        adjust(&mut settings);
+        let opened = Platform::open(settings, driver.clone(), images.clone(), router.clone());
         let platform = runtime.block_on(opened).unwrap();
         let (user, _) = platform.create_owner("owner@example.com").unwrap().unwrap();
         Self {
@@ -53,6 +62,7 @@ impl TestPlatform {
             runtime: Some(runtime),
             images,
             directory,
+            adjust,
         }
     }
 
@@ -100,7 +110,9 @@ impl TestPlatform {
         meanwhile(&self.driver);
         let runtime = new_runtime();
         let (driver, router) = (self.driver.clone(), self.router.clone());
-        let opened = Platform::open(settings(&self.directory), driver, self.images.clone(), router);
+        let mut settings = settings(&self.directory);
+        (self.adjust)(&mut settings);
+        let opened = Platform::open(settings, driver, self.images.clone(), router);
         self.platform = Some(runtime.block_on(opened).unwrap());
         self.runtime = Some(runtime);
     }
@@ -227,7 +239,11 @@ fn settings(directory: &TempDir) -> Settings {
         data_directory: path.join("data"),
         run_directory: path.join("run"),
         domain: "localhost".to_owned(),
+        routing: Default::default(),
+        public: Default::default(),
         router_port: 8080,
+        https_port: Some(8443),
+        private_certificates: PrivateCertificates::Off,
         api_url: "http://127.0.0.1:8081".to_owned(),
         boot_timeout: Duration::from_millis(400),
         drain_timeout: Duration::from_millis(200),

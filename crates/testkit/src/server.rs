@@ -42,6 +42,7 @@ struct Ready {
     api: SocketAddr,
     ssh: SocketAddr,
     http: SocketAddr,
+    https: SocketAddr,
 }
 
 /// A server. When it is dropped it is torn down, and nothing of it may be left on the machine.
@@ -73,7 +74,8 @@ pub fn stack_directory() -> PathBuf {
 
 /// A port that nobody uses now, outside the range of outgoing connections, so that a server that
 /// is started again finds it free.
-fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     loop {
         let port = fastrand::u16(20_000..32_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
@@ -139,6 +141,12 @@ impl TestServer {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.state().ready.http
+    }
+
+    /// Where the router takes requests over TLS.
+    #[must_use]
+    pub fn https(&self) -> SocketAddr {
+        self.state().ready.https
     }
 
     #[must_use]
@@ -272,7 +280,7 @@ fn options(directory: &Path, settings: &[(&str, &str)]) -> Vec<String> {
         "--run-directory".to_owned(),
         directory.join("run").display().to_string(),
     ];
-    for door in ["router", "api", "ssh"] {
+    for door in ["router", "router-https", "api", "ssh"] {
         options.extend([format!("--{door}-listen"), format!("127.0.0.1:{}", free_port())]);
     }
     let defaults =

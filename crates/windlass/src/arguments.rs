@@ -169,6 +169,44 @@ pub struct RouterArguments {
     /// The directory that says whose an instance's address is
     #[arg(long)]
     pub dns_clients: Option<PathBuf>,
+    #[command(flatten)]
+    pub zone: ZoneArguments,
+    #[command(flatten)]
+    pub options: ListenArguments,
+}
+
+/// How the router listens, beside its address for plain requests.
+#[derive(clap::Args)]
+pub struct ListenArguments {
+    /// Where requests are taken over TLS
+    #[arg(long)]
+    pub https: Option<std::net::SocketAddr>,
+    /// The port of https in URLs
+    #[arg(long)]
+    pub https_public_port: Option<u16>,
+    /// Networks of proxies that are believed
+    #[arg(long)]
+    pub trusted_proxy: Vec<windlass_core::routing_settings::Network>,
+    /// These proxies speak the PROXY protocol
+    #[arg(long)]
+    pub proxy_protocol: bool,
+    /// No HTTP/2 without TLS
+    #[arg(long)]
+    pub without_h2c: bool,
+}
+
+/// The zone that the router's process answers for.
+#[derive(clap::Args)]
+pub struct ZoneArguments {
+    /// Its name
+    #[arg(long, requires = "zone_listen")]
+    pub zone: Option<String>,
+    /// Where questions are answered
+    #[arg(long)]
+    pub zone_listen: Option<std::net::SocketAddr>,
+    /// Where its host names lead
+    #[arg(long)]
+    pub zone_address: Vec<std::net::IpAddr>,
 }
 
 /// `--config`, and a flag for every setting.

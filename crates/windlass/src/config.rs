@@ -2,14 +2,20 @@
 //! reference is written. A flag wins over the environment, the environment over the file.
 
 mod keys;
+mod public;
+mod tls;
+mod values;
 
 pub use keys::{KEYS, Key, reference};
+pub use public::PublicConfig;
+pub use tls::TlsConfig;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use windlass_control::backup::Schedule;
+use windlass_core::routing_settings::RoutingSettings;
 
 /// Where the file is looked for when no `--config` is given.
 pub const DEFAULT_FILE: &str = "/etc/windlass/windlass.toml";
@@ -22,6 +28,8 @@ pub enum ConfigError {
         "{origin}: there is no setting {key:?}; the nearest is {nearest:?} (all of them: docs/reference/configuration.md)"
     )]
     Unknown { origin: String, key: String, nearest: &'static str },
+    #[error("{0}")]
+    Together(String),
     #[error("{file:?} cannot be read: {source}")]
     Read { file: PathBuf, source: std::io::Error },
     #[error("{file:?} is not valid TOML: {message}")]
@@ -34,6 +42,9 @@ pub struct Config {
     pub data_directory: PathBuf,
     pub run_directory: Option<PathBuf>,
     pub domain: String,
+    pub routing_defaults: RoutingSettings,
+    pub public: PublicConfig,
+    pub tls: TlsConfig,
     pub api_listen: SocketAddr,
     pub api_url: Option<String>,
     pub ssh_listen: Option<SocketAddr>,
@@ -75,6 +86,9 @@ impl Config {
             data_directory: PathBuf::new(),
             run_directory: None,
             domain: String::new(),
+            routing_defaults: RoutingSettings::default(),
+            public: PublicConfig::empty(),
+            tls: TlsConfig::empty(),
             api_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             api_url: None,
             ssh_listen: None,
@@ -136,6 +150,9 @@ impl Config {
             if let Some(value) = flags.get(key.name) {
                 config.set(key, value, format!("--{}", key.flag()))?;
             }
+        }
+        if let Some(fault) = config.public.fault().or(config.tls.fault()) {
+            return Err(ConfigError::Together(fault));
         }
         Ok(config)
     }

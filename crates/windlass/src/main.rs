@@ -14,6 +14,7 @@ mod router_role;
 mod server;
 mod setup;
 mod upgrade;
+mod zone_role;
 
 use arguments::{Arguments, DoctorArguments, Role, ServerArguments, SetupArguments};
 use clap::{CommandFactory, Parser};
@@ -124,6 +125,7 @@ fn doctor_main(arguments: &DoctorArguments) -> ExitCode {
     let mut addresses =
         vec![("router".to_owned(), config.router_listen), ("api".to_owned(), config.api_listen)];
     addresses.extend(config.ssh_listen.map(|address| ("ssh".to_owned(), address)));
+    addresses.extend(config.tls.https_listen.map(|address| ("https".to_owned(), address)));
     let wanted = doctor::DoctorArgs {
         data_dir: config.data_directory,
         suite: setup::DEFAULT_STACK.to_owned(),

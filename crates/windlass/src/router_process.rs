@@ -6,7 +6,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use windlass_core::route::{RouterCommand, RouterPort, RouterReply, RouterUnavailable};
+use windlass_core::route::{
+    ListenOptions, RouterCommand, RouterPort, RouterReply, RouterUnavailable,
+};
+use windlass_core::zone::Zone;
 use windlass_router::client::{ClientError, RouterClient};
 
 /// How long a command waits for a router that is being started again.
@@ -22,6 +25,7 @@ pub struct RouterPlace {
     /// The program to run as `<program> router …`.
     pub program: PathBuf,
     pub listen: SocketAddr,
+    pub options: ListenOptions,
     pub control_socket: PathBuf,
     pub table_file: PathBuf,
     /// Its standard error: it outlives the server, whose own may be a pipe that ends.
@@ -30,14 +34,20 @@ pub struct RouterPlace {
     pub dns_listen: SocketAddrV4,
     /// Where the driver notes whose an address is.
     pub dns_clients: PathBuf,
+    /// The zone that is answered for; port 0 takes a free one.
+    pub zone: Option<Zone>,
 }
 
 /// Where a router answers.
 #[derive(Clone, Copy, Debug)]
 pub struct RouterAddresses {
     pub http: SocketAddr,
+    /// Where it takes requests over TLS, if it does.
+    pub https: Option<SocketAddr>,
     /// `None` when it has no name server, as one that an older version has started.
     pub dns: Option<SocketAddr>,
+    /// Where the zone is answered, if there is one.
+    pub zone: Option<SocketAddr>,
 }
 
 /// The supervisor's side; commands go to whatever router is connected now.
@@ -57,7 +67,11 @@ impl RouterProcess {
         let mut addresses = addresses_of(&client).await?;
         let listen = addresses.http;
         let moved = place.listen.port() != 0 && listen != place.listen;
-        if moved || is_another_program(&client, &place.program).await {
+        if moved
+            || is_another_program(&client, &place.program).await
+            || has_another_zone(&client, place.zone.as_ref()).await
+            || has_other_options(&client, &place.options).await
+        {
             drop(client);
             client = replace(&place, addresses, moved).await?;
             addresses = addresses_of(&client).await?;
@@ -69,7 +83,9 @@ impl RouterProcess {
             Some(SocketAddr::V4(address)) => address,
             _ => place.dns_listen,
         };
-        let place = RouterPlace { listen: addresses.http, dns_listen, ..place };
+        let zone = zone_at(place.zone.as_ref(), addresses);
+        let options = options_at(&place.options, addresses);
+        let place = RouterPlace { listen: addresses.http, options, dns_listen, zone, ..place };
         tokio::spawn(supervise(place, sender, count));
         Ok((Arc::new(Self { connected, connections }), addresses))
     }
@@ -183,6 +199,71 @@ async fn is_another_program(client: &RouterClient, program: &Path) -> bool {
     }
 }
 
+/// Returns whether the router answers for another zone than it should, or answers it elsewhere.
+async fn has_another_zone(client: &RouterClient, wanted: Option<&Zone>) -> bool {
+    let Ok(RouterReply::Status(status)) = client.send(RouterCommand::Status).await else {
+        return false;
+    };
+    match (status.zone, wanted) {
+        (None, None) => false,
+        (Some(has), Some(wanted)) => {
+            let listens_there = has.listen == wanted.listen
+                || (wanted.listen.port() == 0 && has.listen.ip() == wanted.listen.ip());
+            has.name != wanted.name || has.addresses != wanted.addresses || !listens_there
+        }
+        _ => true,
+    }
+}
+
+/// Returns whether the router was started with other options than it should.
+async fn has_other_options(client: &RouterClient, wanted: &ListenOptions) -> bool {
+    match client.send(RouterCommand::Status).await {
+        Ok(RouterReply::Status(status)) => !status.listen.suit(wanted),
+        _ => false,
+    }
+}
+
+/// Returns the options with the port that a router got, where any was wanted.
+fn options_at(wanted: &ListenOptions, addresses: RouterAddresses) -> ListenOptions {
+    let bound = addresses.https.filter(|_| wanted.https.is_some_and(|https| https.port() == 0));
+    ListenOptions { https: bound.or(wanted.https), ..wanted.clone() }
+}
+
+fn option_arguments(options: &ListenOptions) -> Vec<String> {
+    let mut arguments = Vec::new();
+    if let Some(https) = options.https {
+        arguments.extend(["--https".to_owned(), https.to_string()]);
+    }
+    if let Some(port) = options.https_public_port {
+        arguments.extend(["--https-public-port".to_owned(), port.to_string()]);
+    }
+    for network in &options.trusted_proxies {
+        arguments.extend(["--trusted-proxy".to_owned(), network.to_string()]);
+    }
+    arguments.extend(options.proxy_protocol.then(|| "--proxy-protocol".to_owned()));
+    arguments.extend(options.without_h2c.then(|| "--without-h2c".to_owned()));
+    arguments
+}
+
+/// Returns the zone with the port that a router got, where any was wanted.
+fn zone_at(wanted: Option<&Zone>, addresses: RouterAddresses) -> Option<Zone> {
+    let mut zone = wanted?.clone();
+    if let Some(listen) = addresses.zone.filter(|_| zone.listen.port() == 0) {
+        zone.listen = listen;
+    }
+    Some(zone)
+}
+
+fn zone_arguments(zone: Option<&Zone>) -> Vec<String> {
+    let Some(zone) = zone else { return Vec::new() };
+    let mut arguments = vec!["--zone".to_owned(), zone.name.clone()];
+    arguments.extend(["--zone-listen".to_owned(), zone.listen.to_string()]);
+    for address in &zone.addresses {
+        arguments.extend(["--zone-address".to_owned(), address.to_string()]);
+    }
+    arguments
+}
+
 /// Starts another router that takes the sockets of the one that runs, which then ends with what it
 /// has in flight. Where that cannot be done it goes on; if the address is another one (`moved`) it
 /// is ended first instead.
@@ -196,7 +277,9 @@ async fn replace(
         _ => place.dns_listen,
     };
     let listen = if moved { place.listen } else { addresses.http };
-    let next = RouterPlace { listen, dns_listen, ..place.clone() };
+    let zone = zone_at(place.zone.as_ref(), addresses);
+    let options = options_at(&place.options, addresses);
+    let next = RouterPlace { listen, options, dns_listen, zone, ..place.clone() };
     match take_over(&next).await {
         Ok(client) => {
             tracing::info!(%listen, "another router took over from the one that ran");
@@ -250,6 +333,8 @@ fn spawn(place: &RouterPlace, take_over: bool) -> std::io::Result<tokio::process
         .arg(place.dns_listen.to_string())
         .arg("--dns-clients")
         .arg(&place.dns_clients)
+        .args(zone_arguments(place.zone.as_ref()))
+        .args(option_arguments(&place.options))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -262,7 +347,8 @@ fn spawn(place: &RouterPlace, take_over: bool) -> std::io::Result<tokio::process
 async fn addresses_of(client: &RouterClient) -> Result<RouterAddresses, RouterUnavailable> {
     match client.send(RouterCommand::Status).await {
         Ok(RouterReply::Status(status)) => {
-            Ok(RouterAddresses { http: status.http, dns: status.dns })
+            let zone = status.zone.map(|zone| zone.listen);
+            Ok(RouterAddresses { http: status.http, https: status.https, dns: status.dns, zone })
         }
         Ok(other) => Err(RouterUnavailable(format!("it answered {other:?} to a status request"))),
         Err(error) => Err(RouterUnavailable(error.to_string())),

@@ -1,14 +1,15 @@
 //! The router role: the data plane, and beside it the name server of instances. Both must go on
 //! while the control plane is away, and both answer from the same routes.
 
-use crate::arguments::RouterArguments;
-use crate::{fail, log_to_stderr, notify};
+use crate::arguments::{ListenArguments, RouterArguments, ZoneArguments};
+use crate::{fail, log_to_stderr, notify, zone_role};
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
+use windlass_core::route::ListenOptions;
+use windlass_core::zone::Zone;
 use windlass_dns::{Clients, Doors, Server, Upstream};
 use windlass_router::RouterConfig;
 
@@ -39,10 +40,19 @@ pub fn main(arguments: RouterArguments) -> ExitCode {
             false => None,
         };
         config.boot_id = boot_id();
+        config.listen = options_of(arguments.options);
+        let shared = inherited.as_mut().map(|inherited| std::mem::take(&mut inherited.others));
+        let mut shared = shared.unwrap_or_default().into_iter();
+        let mut pair = || Some([shared.next()?, shared.next()?]);
+        let (names, of_zone) = (pair(), pair());
+        let mut again = Vec::new();
         if let (Some(listen), Some(clients)) = (arguments.dns_listen, arguments.dns_clients) {
-            let shared = inherited.as_mut().map(|inherited| std::mem::take(&mut inherited.others));
-            start_name_server(listen, clients, shared.unwrap_or_default(), &mut config);
+            again.extend(start_name_server(listen, clients, names, &mut config));
         }
+        if let Some(zone) = zone_of(arguments.zone) {
+            again.extend(zone_role::start(zone, of_zone, &mut config));
+        }
+        config.others = again.into();
         windlass_router::run_after(inherited, config, notify::stop_signal(), |address| {
             tracing::info!(%address, "the router takes requests");
         })
@@ -57,29 +67,28 @@ pub fn main(arguments: RouterArguments) -> ExitCode {
 /// Starts the name server on the sockets of the router before this one, if it passed them, and
 /// notes where it listens; nowhere if it cannot, which must not keep requests from being served.
 /// A port that is given must be that very one, for the firewall leads there: it is waited for.
+/// Returns the sockets once more, for the next router.
 fn start_name_server(
     listen: SocketAddrV4,
     clients: PathBuf,
-    shared: Vec<OwnedFd>,
+    shared: Option<[OwnedFd; 2]>,
     config: &mut RouterConfig,
-) {
+) -> Vec<OwnedFd> {
     let upstream = Upstream::new(PathBuf::from(RESOLV_CONF));
     let server = Server::new(Clients::new(clients), upstream, config.routes.subscribe());
-    let bound = match <[OwnedFd; 2]>::try_from(shared) {
-        Ok(shared) => Doors::from_shared(shared),
-        Err(_) => windlass_dns::bind(listen),
+    let bound = match shared {
+        Some(shared) => Doors::from_shared(shared),
+        None => windlass_dns::bind(listen),
     };
+    let mut again = Vec::new();
     config.dns = match &bound {
         Ok(doors) => {
-            config.others = match doors.share() {
-                Ok(shared) => Arc::new(shared),
-                Err(_) => Arc::new([]),
-            };
+            again.extend(doors.share().into_iter().flatten());
             Some(doors.address())
         }
         Err(error) if listen.port() == 0 => {
             tracing::error!(%listen, %error, "names of instances are not answered");
-            return;
+            return again;
         }
         Err(_) => Some(listen.into()),
     };
@@ -106,6 +115,19 @@ fn start_name_server(
             () = next_answers => {}
         }
     });
+    again
+}
+
+fn options_of(arguments: ListenArguments) -> ListenOptions {
+    let ListenArguments { https, https_public_port, trusted_proxy, proxy_protocol, without_h2c } =
+        arguments;
+    let trusted_proxies = trusted_proxy;
+    ListenOptions { https, https_public_port, trusted_proxies, proxy_protocol, without_h2c }
+}
+
+fn zone_of(arguments: ZoneArguments) -> Option<Zone> {
+    let ZoneArguments { zone, zone_listen, zone_address } = arguments;
+    Some(Zone { name: zone?, listen: zone_listen?, addresses: zone_address })
 }
 
 async fn wait_for_doors(listen: SocketAddrV4) -> Doors {

@@ -1,5 +1,7 @@
 //! The server role: puts the parts together, says when it is ready, stops in order.
 
+mod settings;
+
 use crate::arguments::ServerArguments;
 use crate::config::Config;
 use crate::data_lock::DataLock;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use windlass_control::{Platform, PlatformError, Settings};
+use windlass_control::{Platform, PlatformError};
 use windlass_oci::{ImageStore, OciError};
 use windlass_runtime::{EmbeddedDriver, RuntimeConfig, RuntimeError};
 
@@ -157,10 +159,11 @@ async fn serve(
         RouterProcess::start(router_place(config, &run_directory, program)).await?;
     let router_address = addresses.http;
     let driver = open_driver(config, &images, Some(addresses)).await?;
-    let settings = settings(config, run_directory.clone(), router_address, doors.api_address);
+    let settings = settings::settings(config, run_directory.clone(), addresses, doors.api_address);
     let connections = router.connections.clone();
     let platform = Platform::open(settings, driver, images, router).await?;
     platform.spawn_cron();
+    platform.spawn_acme();
     tokio::spawn(keep_router_informed(platform.clone(), connections));
     if let Some((owner, secret)) = platform.create_owner(&config.owner_email)? {
         println!("Owner's token for {}, shown this once: {secret}", owner.email);
@@ -173,7 +176,7 @@ async fn serve(
     let served = serve_doors(doors, config, &platform, &stopping);
     announce(
         &ready_file,
-        doors_json(router_address, &platform, ssh_address),
+        doors_json(addresses, &platform, ssh_address),
         &platform,
         router_address,
         ssh_address,
@@ -206,11 +209,13 @@ fn router_place(config: &Config, run_directory: &Path, program: &Path) -> Router
     RouterPlace {
         program: program.to_owned(),
         listen: config.router_listen,
+        options: config.tls.options(),
         control_socket: run_directory.join("router.sock"),
         table_file: config.data_directory.join("router-table.json"),
         log_file: config.data_directory.join("router.log"),
         dns_listen: SocketAddrV4::new(windlass_runtime::GATEWAY, 0),
         dns_clients: windlass_runtime::clients_directory(run_directory),
+        zone: config.public.zone(),
     }
 }
 
@@ -224,53 +229,11 @@ async fn open_driver(
     let work_directory = config.data_directory.join("instances");
     let mut runtime =
         RuntimeConfig::new(config.name(), config.run_directory(), work_directory, images.clone());
-    runtime.host_ports = router.map(|router| router.http.port()).into_iter().collect();
+    let ports = |router: RouterAddresses| [Some(router.http), router.https];
+    let ports = router.into_iter().flat_map(ports).flatten();
+    runtime.host_ports = ports.map(|address| address.port()).collect();
     runtime.name_server_port = router.and_then(|router| router.dns).map(|dns| dns.port());
     EmbeddedDriver::open(runtime).await
-}
-
-fn settings(
-    config: &Config,
-    run_directory: PathBuf,
-    router: SocketAddr,
-    api: SocketAddr,
-) -> Settings {
-    Settings {
-        data_directory: config.data_directory.clone(),
-        run_directory,
-        domain: config.domain.clone(),
-        router_port: config.router_public_port.unwrap_or(router.port()),
-        api_url: config
-            .api_url
-            .clone()
-            .unwrap_or_else(|| format!("http://localhost:{}", api.port())),
-        boot_timeout: config.boot_timeout,
-        drain_timeout: config.drain_timeout,
-        stop_grace: config.stop_grace,
-        run_timeout: config.run_timeout,
-        release_timeout: config.release_timeout,
-        build: windlass_control::BuildSettings {
-            concurrent: config.build_concurrent,
-            timeout: config.build_timeout,
-            memory_bytes: config.build_memory,
-            cpu_millis: config.build_cpu,
-            spared_processors: config.build_spared_processors,
-            processes: config.build_processes,
-            disk_bytes: config.build_disk,
-            image_bytes: config.build_image,
-            environment: config.build_environment.clone(),
-            cache_max_age: config.build_cache_max_age,
-            cache_max_bytes: config.build_cache_max_size,
-        },
-        instance: windlass_control::InstanceSettings {
-            memory_bytes: config.instance_memory,
-            cpu_millis: config.instance_cpu,
-            processes: config.instance_processes,
-            disk_bytes: config.instance_disk,
-        },
-        disk_reserve_bytes: config.disk_reserve,
-        releases_kept: config.releases_kept,
-    }
 }
 
 /// A router that was started again serves its last table; give it today's.
@@ -322,12 +285,13 @@ fn serve_doors(
 }
 
 fn doors_json(
-    router: SocketAddr,
+    router: RouterAddresses,
     platform: &Platform,
     ssh: Option<SocketAddr>,
 ) -> serde_json::Value {
     let api = platform.settings().api_url.clone();
-    serde_json::json!({ "pid": std::process::id(), "http": router, "ssh": ssh, "api_url": api })
+    let (pid, http, https) = (std::process::id(), router.http, router.https);
+    serde_json::json!({ "pid": pid, "http": http, "https": https, "zone": router.zone, "ssh": ssh, "api_url": api })
 }
 
 fn announce(
@@ -345,7 +309,8 @@ fn announce(
     std::fs::rename(&temporary, file).map_err(io("cannot write", file))?;
     notify::service_manager("READY=1");
     let settings = platform.settings();
-    tracing::info!(api = settings.api_url, %router, ssh = ssh.map(tracing::field::display), domain = settings.domain, "ready");
+    let https = doors["https"].as_str();
+    tracing::info!(api = settings.api_url, %router, https, ssh = ssh.map(tracing::field::display), domain = settings.domain, "ready");
     Ok(())
 }
 

@@ -72,6 +72,9 @@ pub struct Domain {
     pub acm_status_reason: Option<String>,
     pub app: Reference,
     pub sni_endpoint: Option<Reference>,
+    /// The domain that requests are sent on to; an extension of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
     pub created_at: String,
     pub updated_at: String,
 }

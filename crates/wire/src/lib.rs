@@ -6,6 +6,7 @@
 mod account;
 mod app;
 mod buildpack;
+mod certificate;
 mod check;
 mod cron;
 mod deploys;
@@ -16,11 +17,14 @@ mod limits;
 mod network_link;
 mod registry;
 mod release;
+mod routing;
 mod volume;
+mod zone;
 
 pub use account::*;
 pub use app::*;
 pub use buildpack::*;
+pub use certificate::*;
 pub use check::*;
 pub use cron::*;
 pub use deploys::*;
@@ -31,7 +35,9 @@ pub use limits::*;
 pub use network_link::*;
 pub use registry::*;
 pub use release::*;
+pub use routing::*;
 pub use volume::*;
+pub use zone::*;
 
 use serde::{Deserialize, Serialize};
 

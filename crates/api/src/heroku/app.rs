@@ -108,6 +108,11 @@ pub(super) async fn collaborators(
     Ok(range.answer(vec![owner]))
 }
 
+/// Returns the app as others of its resources answer with it.
+pub(super) fn one(platform: &Platform, base: &BaseUrl, app: &records::App) -> Result<App> {
+    shape(platform, base, &mut Users::new(platform), app)
+}
+
 fn shape(
     platform: &Platform,
     base: &BaseUrl,
@@ -117,7 +122,7 @@ fn shape(
     Ok(App {
         id: app.id.to_string(),
         name: app.name.to_string(),
-        acm: false,
+        acm: platform.has_automatic_certificates(app)?,
         archived_at: None,
         buildpack_provided_description: platform.buildpack_description(app)?,
         build_stack: fixed::stack_reference(),

@@ -37,7 +37,6 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/apps/{app}/addons", get(nothing_of_app))
         .route("/apps/{app}/addon-attachments", get(nothing_of_app))
         .route("/apps/{app}/features", get(nothing_of_app))
-        .route("/apps/{app}/sni-endpoints", get(nothing_of_app))
         .route("/apps/{app}/log-drains", get(nothing_of_app))
         .route("/apps/{app}/webhooks", get(nothing_of_app))
         .route("/apps/{app}/pipeline-couplings", get(no_pipeline))

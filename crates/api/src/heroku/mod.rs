@@ -1,6 +1,7 @@
 //! Heroku's Platform API v3: one file a resource.
 
 mod account;
+mod acm;
 mod app;
 mod authorization;
 mod build;
@@ -18,12 +19,16 @@ mod image;
 mod key;
 mod limits;
 mod log_session;
+mod metrics;
 mod network_link;
 mod output_stream;
 mod registry;
 mod release;
+mod routing;
+mod sni_endpoint;
 mod source;
 mod volume;
+mod zone;
 
 use crate::state::ApiState;
 use axum::Router;
@@ -43,6 +48,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         .merge(git_routes())
         .merge(cron_routes())
         .merge(volume_routes())
+        .merge(routing_routes())
         .merge(fixed::routes())
 }
 
@@ -53,6 +59,9 @@ fn account_routes() -> Router<ApiState> {
         .route("/account/rate-limits", get(account::rate_limits))
         .route("/account/keys", get(key::list).post(key::create))
         .route("/account/keys/{key}", get(key::info).delete(key::remove))
+        .route("/metrics", get(metrics::text))
+        .route("/dns-zone", get(zone::info))
+        .route("/dns-zone/actions/check", post(zone::check))
         .route("/registries", get(registry::list))
         .route("/registries/{host}", put(registry::log_in).delete(registry::log_out))
         .route("/oauth/authorizations", get(authorization::list).post(authorization::create))
@@ -70,8 +79,19 @@ fn app_routes() -> Router<ApiState> {
         .route("/apps/{app}", get(app::info).patch(app::update).delete(app::destroy))
         .route("/apps/{app}/collaborators", get(app::collaborators))
         .route("/apps/{app}/config-vars", get(config_var::info).patch(config_var::update))
+        .route("/apps/{app}/acm", post(acm::enable).patch(acm::refresh).delete(acm::disable))
         .route("/apps/{app}/domains", get(domain::list).post(domain::create))
-        .route("/apps/{app}/domains/{domain}", get(domain::info).delete(domain::remove))
+        .route(
+            "/apps/{app}/domains/{domain}",
+            get(domain::info).patch(domain::update).delete(domain::remove),
+        )
+        .route("/apps/{app}/sni-endpoints", get(sni_endpoint::list).post(sni_endpoint::create))
+        .route("/apps/{app}/sni-endpoints/actions/check", post(sni_endpoint::check))
+        .route(
+            "/apps/{app}/sni-endpoints/{endpoint}",
+            get(sni_endpoint::info).patch(sni_endpoint::update).delete(sni_endpoint::remove),
+        )
+        .route("/certificate-authority", get(sni_endpoint::authority))
         .route("/apps/{app}/network-links", get(network_link::list).post(network_link::create))
         .route("/apps/{app}/network-links/{link}", delete(network_link::remove))
         .route("/apps/{app}/releases", get(release::list).post(release::create))
@@ -138,6 +158,22 @@ fn cron_routes() -> Router<ApiState> {
         .route(&format!("{one}/runs"), get(cron::runs).post(cron::run))
         .route(&format!("{one}/runs/{{run}}"), get(cron::run_info))
         .route(&format!("{one}/runs/{{run}}/output"), get(cron::output))
+}
+
+/// What is ours alone: how requests are routed.
+fn routing_routes() -> Router<ApiState> {
+    let domain = "/apps/{app}/domains/{domain}";
+    Router::new()
+        .route("/apps/{app}/routing", get(routing::info).patch(routing::update))
+        .route(
+            "/apps/{app}/routing/pages/{kind}",
+            put(routing::put_page).delete(routing::remove_page),
+        )
+        .route(
+            &format!("{domain}/redirect"),
+            put(routing::redirect).delete(routing::remove_redirect),
+        )
+        .route(&format!("{domain}/actions/check"), post(routing::check_domain))
 }
 
 fn volume_routes() -> Router<ApiState> {

@@ -307,3 +307,11 @@ async fn builds_and_their_output() {
     assert_eq!(server.send_as_is(Method::GET, &forged, &[], b"").await.status, 404);
     server.get("/apps/bibly/builds/nosuch").await.refused(404, "not_found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_sees_the_routers_metrics() {
+    let server = Server::start().await;
+    let answer = server.get("/metrics").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(answer.text(), "windlass_router_apps 0\n");
+}

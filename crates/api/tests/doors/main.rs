@@ -6,11 +6,13 @@
 mod api;
 mod attached;
 mod buildpacks;
+mod certificates;
 mod git;
 mod git_over_http;
 mod git_over_ssh;
 mod lists;
 mod network_links;
 mod routes;
+mod routing;
 mod sources;
 mod support;

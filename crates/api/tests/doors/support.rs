@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use windlass_control::certificates::PrivateCertificates;
 use windlass_control::{Platform, Settings, records};
 use windlass_core::driver::{
     Attached, AttachedInput, AttachedOutput, Driver, DriverError, InstanceEvent, Stopped,
@@ -80,6 +81,9 @@ impl RouterPort for YesRouter {
     async fn send(&self, command: RouterCommand) -> Result<RouterReply, RouterUnavailable> {
         Ok(match command {
             RouterCommand::Drain { .. } => RouterReply::Drained { in_flight: 0 },
+            RouterCommand::Metrics => {
+                RouterReply::Metrics { text: "windlass_router_apps 0\n".to_owned() }
+            }
             _ => RouterReply::Applied,
         })
     }
@@ -105,7 +109,11 @@ impl Server {
             data_directory: directory.path().join("data"),
             run_directory: directory.path().join("run"),
             domain: "localhost".into(),
+            routing: Default::default(),
+            public: Default::default(),
             router_port: 8080,
+            https_port: Some(8443),
+            private_certificates: PrivateCertificates::PrivateNames,
             api_url: "http://api.localhost:5000".into(),
             boot_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(1),

@@ -4,6 +4,8 @@ mod apps;
 mod authorizations;
 mod buildpacks;
 mod builds;
+mod certs;
+mod certs_auto;
 mod checks;
 mod completions;
 mod config;
@@ -12,6 +14,8 @@ mod cron;
 mod deploy;
 mod deploys;
 mod destroy;
+mod dns;
+mod domain_routing;
 mod domains;
 mod exec;
 mod git;
@@ -31,8 +35,10 @@ mod registry;
 mod releases;
 mod rename;
 mod rollback;
+mod routing;
 mod run;
 mod snapshots;
+mod trust;
 mod version;
 mod volumes;
 mod whoami;
@@ -234,6 +240,19 @@ pub enum Command {
     /// Stop serving an app under a domain
     #[command(name = "domains:remove")]
     DomainsRemove(domains::Remove),
+    #[command(flatten)]
+    DomainRouting(domain_routing::DomainRoutingCommand),
+    #[command(flatten)]
+    Routing(routing::RoutingCommand),
+    #[command(flatten)]
+    Certs(certs::CertsCommand),
+    #[command(flatten)]
+    CertsAuto(certs_auto::CertsAutoCommand),
+    /// Have this computer trust the certificates that the server makes itself
+    #[command(name = "trust")]
+    Trust(trust::Trust),
+    #[command(flatten)]
+    Dns(dns::DnsCommand),
     /// Tell whether an app is in maintenance mode
     #[command(name = "maintenance")]
     Maintenance(maintenance::Show),
@@ -351,6 +370,12 @@ pub(crate) fn dispatch(
         Command::Domains(arguments) => arguments.run(session),
         Command::DomainsAdd(arguments) => arguments.run(session),
         Command::DomainsRemove(arguments) => arguments.run(session),
+        Command::DomainRouting(command) => command.run(session),
+        Command::Routing(command) => command.run(session),
+        Command::Certs(command) => command.run(session),
+        Command::CertsAuto(command) => command.run(session),
+        Command::Trust(arguments) => arguments.run(session),
+        Command::Dns(command) => command.run(session),
         Command::Maintenance(arguments) => arguments.run(session),
         Command::MaintenanceOn(arguments) => arguments.run(session),
         Command::MaintenanceOff(arguments) => arguments.run(session),

@@ -40,7 +40,7 @@ fn bash_completes_names_with_colons() {
     // Only what follows the colon is offered: the rest is on the line already.
     assert_eq!(offered_by_bash(&["windlass", "config", ":", "s"]), ["set"]);
     let after_colon = offered_by_bash(&["windlass", "domains", ":"]);
-    assert_eq!(after_colon, ["add", "remove"]);
+    assert_eq!(after_colon, ["add", "remove", "wait", "redirect"]);
     let options = offered_by_bash(&["windlass", "config", ":", "get", "--js"]);
     assert_eq!(options, ["--json"]);
 }

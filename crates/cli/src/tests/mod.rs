@@ -2,17 +2,20 @@
 
 mod apps;
 mod buildpacks;
+mod certs;
 mod completions;
 mod config;
 mod errors;
 mod git_source;
 mod login;
 mod logs;
+mod names;
 mod network;
 mod process;
 mod ps;
 mod releases;
 mod resources;
+mod routing;
 
 use serde_json::{Value, json};
 

@@ -1,15 +1,22 @@
 //! Route: the table that the router should have, and getting it there.
 
+mod hosts;
 mod links;
+mod metrics;
+mod settings;
 
+pub use hosts::DomainCheck;
 pub(crate) use links::LinkSync;
 pub use links::LinkView;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use windlass_core::challenges::Challenges;
 use windlass_core::ids::{AppId, InstanceId};
-use windlass_core::route::{AppRoute, RouterCommand, RouterPort, RouterReply, RouterUnavailable};
+use windlass_core::route::{
+    AppRoute, RouteCertificate, RouterCommand, RouterPort, RouterReply, RouterUnavailable,
+};
 
 /// The wanted table. What is wanted is written here before it is sent, so that a router that was
 /// away gets all of it with [`Routes::sync`].
@@ -80,6 +87,22 @@ impl Routes {
         applied(self.router.send(RouterCommand::Remove { app }).await?)
     }
 
+    /// Replaces all certificates; returns once they are in force.
+    pub(crate) async fn set_certificates(
+        &self,
+        certificates: Vec<RouteCertificate>,
+    ) -> Result<(), RouterUnavailable> {
+        applied(self.router.send(RouterCommand::Certificates { certificates }).await?)
+    }
+
+    /// Replaces what is answered to certificate authorities; returns once it is.
+    pub(crate) async fn set_challenges(
+        &self,
+        challenges: Challenges,
+    ) -> Result<(), RouterUnavailable> {
+        applied(self.router.send(RouterCommand::Challenges { challenges }).await?)
+    }
+
     /// Waits until nothing is in flight on an instance that is out of the table, at most `timeout`.
     /// Returns what was still open. A router that went away has nothing in flight.
     pub(crate) async fn drain(&self, instance: InstanceId, timeout: Duration) -> u64 {
@@ -109,7 +132,9 @@ fn applied(reply: RouterReply) -> Result<(), RouterUnavailable> {
 impl crate::Platform {
     /// Sends the router the whole table: for a router that has just been started again.
     pub async fn sync_routes(&self) -> Result<(), RouterUnavailable> {
-        self.routes().sync().await
+        self.routes().sync().await?;
+        self.send_certificates_or_later().await;
+        self.sync_challenges().await
     }
 }
 

@@ -31,6 +31,7 @@ fn route(availability: Availability, app: AppId) -> AppRoute {
         canary: None,
         log_file: Some(PathBuf::from("log")),
         private: PrivateNames::default(),
+        settings: None,
     }
 }
 

@@ -19,6 +19,7 @@ use windlass_core::ids::{AppId, InstanceId};
 use windlass_core::instance::ExitStatus;
 use windlass_core::names::ProcessType;
 use windlass_core::plan::{self, Action, Crashes, Desired, Live, Phase, Slot, Wanted};
+use windlass_core::routing_settings::RoutingSettings;
 
 /// What an app's task is asked or told.
 pub(crate) enum Message {
@@ -98,6 +99,8 @@ pub(crate) struct AppTask {
     pub(super) current: Option<Arc<Release>>,
     pub(super) quantities: BTreeMap<ProcessType, u32>,
     pub(super) hosts: Vec<String>,
+    /// How its requests are routed.
+    routing: RoutingSettings,
     /// The apps that it is linked with on the private network.
     pub(super) linked: BTreeSet<AppId>,
     /// Process types that only one release at a time may run, for their volumes.
@@ -127,6 +130,7 @@ impl AppTask {
             current: None,
             quantities: BTreeMap::new(),
             hosts: Vec::new(),
+            routing: RoutingSettings::default(),
             linked: BTreeSet::new(),
             single_writers: BTreeSet::new(),
             held: super::hold::Held::default(),
@@ -233,6 +237,7 @@ impl AppTask {
         self.hosts = std::iter::once(self.platform.default_hostname(&self.app))
             .chain(custom.into_iter().map(|domain| domain.hostname.as_str().to_owned()))
             .collect();
+        self.routing = self.platform.routing_in_force(&self.app)?;
         if has_other_checks {
             self.monitor_all();
         }
@@ -333,6 +338,8 @@ impl AppTask {
             log_file: self.platform.logs().file(self.app.id),
         });
         route.private = self.private_names(&route, current);
+        route.log_file = route.log_file.filter(|_| self.routing.has_access_log());
+        route.settings = (!self.routing.is_default()).then(|| Box::new(self.routing.clone()));
         route
     }
 

@@ -76,6 +76,7 @@ mod tests {
             canary: None,
             log_file: None,
             private: PrivateNames::default(),
+            settings: None,
         }
     }
 

@@ -48,6 +48,7 @@ pub(crate) fn route(input: &RouteInput<'_>) -> AppRoute {
         canary,
         log_file: Some(input.log_file.clone()),
         private: PrivateNames::default(),
+        settings: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod checks;
 mod configuration;
 mod crashes;
@@ -13,6 +14,7 @@ mod limits;
 mod one_offs;
 mod private_network;
 mod release_phase;
+mod routing;
 mod scaling;
 mod simulation;
 mod strategies;

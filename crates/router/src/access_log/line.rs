@@ -1,6 +1,6 @@
 //! One router line: its fields in Heroku's order, and the codes of what went wrong.
 
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Method};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ pub(crate) enum ErrorCode {
     UnsupportedExpect,
     BadHeader,
     BadChunk,
+    BodyTooLarge,
     ClientInterrupted,
     ClientIdle,
     Maintenance,
@@ -44,7 +45,9 @@ impl ErrorCode {
             Self::BootTimeout => ("H20", "App boot timeout"),
             Self::ConnectionRefused => ("H21", "Backend connection refused"),
             Self::ForcedClose => ("H24", "Forced close"),
-            Self::UnsupportedExpect | Self::BadHeader | Self::BadChunk => ("H26", "Request Error"),
+            Self::UnsupportedExpect | Self::BadHeader | Self::BadChunk | Self::BodyTooLarge => {
+                ("H26", "Request Error")
+            }
             Self::ClientInterrupted => ("H27", "Client Request Interrupted"),
             Self::ClientIdle => ("H28", "Client Connection Idle"),
             Self::Maintenance => ("H80", "Maintenance mode"),
@@ -57,6 +60,7 @@ impl ErrorCode {
         match self {
             Self::UnsupportedExpect => 417,
             Self::BadHeader | Self::BadChunk => 400,
+            Self::BodyTooLarge => 413,
             Self::ClientInterrupted | Self::ClientIdle => 499,
             // As Heroku's router does of late; its documentation still says 503.
             Self::BlankApp => 502,
@@ -64,11 +68,18 @@ impl ErrorCode {
         }
     }
 
+    /// Whether it is the target's doing that a request which was sent has no good answer.
+    pub fn is_of_target(self) -> bool {
+        use ErrorCode::{ClosedWithoutResponse, PoorResponse, RequestTimeout, ServerInterrupted};
+        [RequestTimeout, ClosedWithoutResponse, PoorResponse, ServerInterrupted].contains(&self)
+    }
+
     fn cause(self) -> Option<&'static str> {
         match self {
             Self::UnsupportedExpect => Some("unsupported expect header value"),
             Self::BadHeader => Some("bad header"),
             Self::BadChunk => Some("bad chunk"),
+            Self::BodyTooLarge => Some("body too large"),
             _ => None,
         }
     }
@@ -97,7 +108,8 @@ pub(crate) struct Record {
     pub time: u64,
     pub error: Option<ErrorCode>,
     pub method: Method,
-    pub uri: Uri,
+    /// With its query.
+    pub path: Box<str>,
     pub host: Box<str>,
     pub request_id: HeaderValue,
     /// The whole X-Forwarded-For.
@@ -128,11 +140,7 @@ impl Record {
             }
         }
         put(out, " method=", self.method.as_str().as_bytes());
-        put_quoted(
-            out,
-            " path=",
-            self.uri.path_and_query().map_or("*", |path| path.as_str()).as_bytes(),
-        );
+        put_quoted(out, " path=", self.path.as_bytes());
         put(out, " host=", self.host.as_bytes());
         put(out, " request_id=", self.request_id.as_bytes());
         put_quoted(out, " fwd=", self.forwarded_for.as_bytes());
@@ -179,7 +187,7 @@ mod tests {
             time: 0,
             error: None,
             method: Method::GET,
-            uri: "/x?y=1".parse().unwrap(),
+            path: "/x?y=1".into(),
             host: "app.example.com".into(),
             request_id: HeaderValue::from_static("0191d4a2-5f0c-7d10-9d61-3f8a5b7c2e11"),
             forwarded_for: HeaderValue::from_static("203.0.113.9"),

@@ -37,15 +37,21 @@ pub(crate) struct AccessLog {
 struct Backlog {
     limit: usize,
     waiting: AtomicUsize,
+    /// Since it was last said.
     dropped: AtomicU64,
+    dropped_before: AtomicU64,
 }
 
 impl AccessLog {
     /// Starts the writing thread; at most `limit` lines wait for it.
     pub fn start(limit: usize) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
-        let backlog =
-            Arc::new(Backlog { limit, waiting: AtomicUsize::new(0), dropped: AtomicU64::new(0) });
+        let backlog = Arc::new(Backlog {
+            limit,
+            waiting: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            dropped_before: AtomicU64::new(0),
+        });
         let mut writer = Writer {
             backlog: Arc::clone(&backlog),
             files: HashMap::new(),
@@ -68,6 +74,12 @@ impl AccessLog {
         }
         // It can only fail after `stop`, when nobody reads the log of this router any more.
         let _ = self.sender.send(Message::Line(Arc::clone(file), Box::new(record)));
+    }
+
+    /// Returns how many lines did not get into a log so far.
+    pub fn dropped(&self) -> u64 {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        of(&self.backlog.dropped) + of(&self.backlog.dropped_before)
     }
 
     /// Writes what is waiting and ends the thread. Blocks for a moment.
@@ -145,6 +157,7 @@ impl Writer {
         self.close_oldest();
         let dropped = self.backlog.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
+            self.backlog.dropped_before.fetch_add(dropped, Ordering::Relaxed);
             tracing::warn!(dropped, "router lines dropped: more requests than the log can take");
         }
     }
@@ -189,7 +202,7 @@ mod tests {
             time: 1_767_323_045_678_901,
             error: None,
             method: Method::GET,
-            uri: path.parse().unwrap(),
+            path: path.into(),
             host: "a.b".into(),
             request_id: HeaderValue::from_static("id"),
             forwarded_for: HeaderValue::from_static("::1"),

@@ -2,12 +2,23 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod balancing;
 mod bodies;
+mod challenges;
 mod control;
 mod drain;
 mod errors;
+mod grpc;
+mod h2c;
 mod hand_over;
+mod http1;
+mod http2;
+mod http2_tunnel;
 mod log;
+mod proxies;
 mod routing;
+mod settings;
+mod smuggling;
 mod support;
+mod tls;
 mod tunnel;

@@ -130,6 +130,7 @@ impl TestRouter {
             targets: targets(backends),
             log_file: Some(self.log_file(name)),
             private: Default::default(),
+            settings: None,
         }
     }
 

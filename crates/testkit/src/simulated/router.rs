@@ -4,9 +4,11 @@ use super::driver::SimulatedDriver;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use windlass_core::challenges::Challenges;
 use windlass_core::ids::{AppId, InstanceId};
 use windlass_core::route::{
-    AppRoute, Availability, RouterCommand, RouterPort, RouterReply, RouterStatus, RouterUnavailable,
+    AppRoute, Availability, RouteCertificate, RouterCommand, RouterPort, RouterReply, RouterStatus,
+    RouterUnavailable,
 };
 
 /// A router in memory. Outlives the platform that it is given to, as the real one does.
@@ -22,6 +24,9 @@ struct State {
     served: BTreeSet<AppId>,
     drained: Vec<InstanceId>,
     violations: Vec<String>,
+    challenges: Challenges,
+    certificates: Vec<RouteCertificate>,
+    refuses_certificates: bool,
     is_away: bool,
 }
 
@@ -75,6 +80,23 @@ impl SimulatedRouter {
     #[must_use]
     pub fn drained(&self) -> Vec<InstanceId> {
         self.state().drained.clone()
+    }
+
+    /// Returns the certificates in force.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<RouteCertificate> {
+        self.state().certificates.clone()
+    }
+
+    /// Makes the router refuse certificates, or take them again.
+    pub fn refuse_certificates(&self, refuse: bool) {
+        self.state().refuses_certificates = refuse;
+    }
+
+    /// Returns what is answered to certificate authorities.
+    #[must_use]
+    pub fn challenges(&self) -> Challenges {
+        self.state().challenges.clone()
     }
 
     /// Returns what was seen that must never be.
@@ -160,6 +182,18 @@ impl SimulatedRouter {
                 table.remove(&app);
                 state.served.remove(&app);
             }
+            RouterCommand::Certificates { certificates } => {
+                if state.refuses_certificates {
+                    let message = "the simulated router refuses certificates".to_owned();
+                    return Ok(RouterReply::Failed { message });
+                }
+                state.certificates = certificates;
+                return Ok(RouterReply::Applied);
+            }
+            RouterCommand::Challenges { challenges } => {
+                state.challenges = challenges;
+                return Ok(RouterReply::Applied);
+            }
             RouterCommand::Drain { instance, .. } => {
                 if targets(&table).any(|id| id == instance) {
                     state
@@ -172,11 +206,18 @@ impl SimulatedRouter {
                 state.drained.push(instance);
                 return Ok(RouterReply::Drained { in_flight: 0 });
             }
+            RouterCommand::Metrics => {
+                let text = format!("windlass_router_apps {}\n", table.len());
+                return Ok(RouterReply::Metrics { text });
+            }
             RouterCommand::Status => {
                 return Ok(RouterReply::Status(RouterStatus {
                     pid: std::process::id(),
                     http: ([127, 0, 0, 1], 80).into(),
+                    https: None,
+                    listen: Default::default(),
                     dns: None,
+                    zone: None,
                     apps: table.len(),
                     requests: 0,
                     in_flight: 0,

@@ -1,11 +1,11 @@
 //! The list of all settings, and the reference made of it.
 
-use super::Config;
-use std::collections::BTreeMap;
+use super::values::{
+    absolute, address, days, domain, megabytes, number, pairs, positive, put, routing, seconds,
+    unless, url,
+};
+use super::{Config, public, tls};
 use std::fmt::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// One setting.
 pub struct Key {
@@ -24,77 +24,6 @@ impl Key {
     pub fn variable(&self) -> String {
         format!("WINDLASS_{}", self.name.replace('.', "_").to_uppercase())
     }
-}
-
-fn put<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
-    *field = value?;
-    Ok(())
-}
-
-/// Parses a value, unless it is the one that stands for none.
-fn unless<T>(
-    value: &str,
-    none: &str,
-    parse: fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, String> {
-    if value == none { Ok(None) } else { parse(value).map(Some) }
-}
-
-fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| "expected a whole number".to_owned())
-}
-
-fn positive<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
-    number(text)
-        .and_then(|n: T| if n > T::from(0) { Ok(n) } else { Err("must be more than 0".to_owned()) })
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "expected seconds".to_owned())
-}
-
-fn days(text: &str) -> Result<Duration, String> {
-    positive::<u32>(text).map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60))
-}
-
-fn megabytes(text: &str) -> Result<u64, String> {
-    positive::<u64>(text)
-        .and_then(|mb| mb.checked_mul(1 << 20).ok_or_else(|| "too large".to_owned()))
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected ADDRESS:PORT, for example 0.0.0.0:8080".to_owned())
-}
-
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".to_owned()) }
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    let valid = text.starts_with("http://") || text.starts_with("https://");
-    if valid { Ok(text.to_owned()) } else { Err("expected http://… or https://…".to_owned()) }
-}
-
-fn domain(text: &str) -> Result<String, String> {
-    let valid = !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
-    if valid {
-        Ok(text.to_owned())
-    } else {
-        Err("expected a domain in lower case, for example apps.example.com".to_owned())
-    }
-}
-
-fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
-    text.split_whitespace()
-        .map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
-        .collect::<Option<_>>()
-        .ok_or_else(|| "expected NAME=VALUE pairs, separated by spaces".to_owned())
 }
 
 /// All settings, in the order of the reference.
@@ -130,6 +59,48 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.router_public_port, unless(v, "0", number)),
     },
     Key {
+        name: "router.https_listen",
+        default: "0.0.0.0:8443",
+        help: "Where the router takes requests over TLS. `off`: nowhere.",
+        set: |c, v| put(&mut c.tls.https_listen, unless(v, "off", address)),
+    },
+    Key {
+        name: "router.https_public_port",
+        default: "0",
+        help: "The port of https in URLs, if it is not the one of router.https_listen. 0: the same.",
+        set: |c, v| put(&mut c.tls.https_public_port, unless(v, "0", number)),
+    },
+    Key {
+        name: "router.trusted_proxies",
+        default: "",
+        help: "Addresses and networks of proxies in front of the router, with blanks between: 10.0.0.0/8 2001:db8::7. What they say in X-Forwarded-For, -Proto and -Port is kept; what others say there is replaced.",
+        set: |c, v| put(&mut c.tls.trusted_proxies, tls::networks(v)),
+    },
+    Key {
+        name: "router.proxy_protocol",
+        default: "off",
+        help: "`on`: the trusted proxies begin each connection with a PROXY header, version 1 or 2.",
+        set: |c, v| put(&mut c.tls.proxy_protocol, tls::switch(v)),
+    },
+    Key {
+        name: "router.h2c",
+        default: "on",
+        help: "`on`: on router.listen, clients that begin with HTTP/2 are served so, without TLS (h2c by prior knowledge). `off`: HTTP/1 only. Over TLS there is always HTTP/2.",
+        set: |c, v| put(&mut c.tls.h2c, tls::switch(v)),
+    },
+    Key {
+        name: "router.private_certificates",
+        default: "auto",
+        help: "Which hosts get a certificate of the server's own authority, which `windlass trust` installs, while they have no other. `auto`: names that exist in private networks only, as *.localhost; `on`: those and all below domain; `off`: none.",
+        set: |c, v| put(&mut c.tls.private_certificates, tls::private_certificates(v)),
+    },
+    Key {
+        name: "routing.defaults",
+        default: "",
+        help: "Routing settings of apps for which nobody chose otherwise, as NAME=VALUE pairs with blanks between: https=redirect max-body=100M. `windlass routing` shows which there are.",
+        set: |c, v| put(&mut c.routing_defaults, routing(v)),
+    },
+    Key {
         name: "api.listen",
         default: "127.0.0.1:8081",
         help: "Where the API and git over HTTP are served, in plain HTTP: keep it on the loopback, or behind a proxy with TLS.",
@@ -159,6 +130,54 @@ pub const KEYS: &[Key] = &[
                 Err("expected an e-mail address".to_owned())
             }
         },
+    },
+    Key {
+        name: "public_addresses",
+        default: "",
+        help: "The addresses at which the world reaches the router, with blanks between: 203.0.113.7 2001:db8::7. The zone's names lead there, and a domain that leads there counts as pointing here. Empty: only this machine's own addresses do.",
+        set: |c, v| put(&mut c.public.addresses, public::addresses(v)),
+    },
+    Key {
+        name: "dns.zone",
+        default: "",
+        help: "The zone for which this server is the name server, usually the same as domain; see docs/guides/dns.md. Empty: it is none.",
+        set: |c, v| put(&mut c.public.zone, unless(v, "", domain)),
+    },
+    Key {
+        name: "dns.listen",
+        default: "0.0.0.0:53",
+        help: "Where questions about the zone are answered, over UDP and TCP. Name one of this machine's addresses where another program has port 53 on the loopback, or where it has several.",
+        set: |c, v| put(&mut c.public.dns_listen, address(v)),
+    },
+    Key {
+        name: "acme.email",
+        default: "",
+        help: "Whom the certificate authority writes to. Setting it agrees to the authority's terms of service and switches automatic certificates on. Empty: they are off.",
+        set: |c, v| put(&mut c.public.acme_email, unless(v, "", public::email)),
+    },
+    Key {
+        name: "acme.directory",
+        default: "https://acme-v02.api.letsencrypt.org/directory",
+        help: "The directory of the certificate authority (ACME, RFC 8555).",
+        set: |c, v| put(&mut c.public.acme_directory, url(v)),
+    },
+    Key {
+        name: "acme.ca_bundle",
+        default: "",
+        help: "A file with PEM certificates that vouch for the authority's server itself, for one of your own. Empty: the public ones do.",
+        set: |c, v| put(&mut c.public.acme_ca_bundle, unless(v, "", absolute)),
+    },
+    Key {
+        name: "acme.challenges",
+        default: "http-01 tls-alpn-01",
+        help: "How names are proved to the authority, what is tried first in front. It asks for http-01 at port 80 and for tls-alpn-01 at port 443. Wildcards in the zone are always proved by DNS.",
+        set: |c, v| put(&mut c.public.acme_challenges, public::challenges(v)),
+    },
+    Key {
+        name: "acme.name_server",
+        default: "",
+        help: "The name server (ADDRESS:PORT) that is asked whether a domain points here. Empty: those of the host.",
+        set: |c, v| put(&mut c.public.acme_name_server, unless(v, "", address)),
     },
     Key {
         name: "boot_timeout",

@@ -145,7 +145,7 @@ impl DemoPlatform {
         let role = self.role("server");
         server.arg(role.get_program()).args(role.get_args());
         remove_settings(&mut server);
-        server.args(["--ssh-listen", "off"]);
+        server.args(["--ssh-listen", "off", "--router-https-listen", "off"]);
         server.args(["--router-listen", &router.to_string(), "--api-listen", &api.to_string()]);
         server.stdin(Stdio::null()).stdout(file).stderr(copy);
         // Ctrl-C is for the demo, which stops the server when it is its turn.

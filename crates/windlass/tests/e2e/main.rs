@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod acme;
 mod app_json;
 mod buildpack_api;
 mod buildpacks;
@@ -15,6 +16,7 @@ mod deploys;
 mod exec;
 mod failures;
 mod git_sync;
+mod http2;
 mod images;
 mod isolation;
 mod languages;
@@ -30,11 +32,13 @@ mod queue;
 mod registries;
 mod resilience;
 mod routing;
+mod routing_settings;
 mod server;
 mod small_apps;
 mod strategies;
 mod support;
 mod survival;
+mod tls;
 mod upgrades;
 mod volumes;
 mod ways_in;

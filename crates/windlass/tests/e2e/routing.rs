@@ -4,7 +4,7 @@ use crate::support::{python, shared_server};
 use std::time::{Duration, Instant};
 use windlass_testkit::app::TestApp;
 use windlass_testkit::http::{self, Connection};
-use windlass_testkit::websocket;
+use windlass_testkit::{wait_until, websocket};
 
 #[test]
 fn hosts_that_nobody_has_get_a_clean_page() {
@@ -150,4 +150,30 @@ fn many_requests_share_one_connection() {
     raw.write(b"this is not HTTP\r\n\r\n").unwrap();
     assert_eq!(raw.receive().unwrap().status, 400);
     assert_eq!(http::get(server.http(), &app.host(), "/healthz").unwrap().status, 200);
+}
+
+#[test]
+fn requests_are_in_the_owners_metrics() {
+    let server = shared_server!();
+    let app = TestApp::deployed(&server, "counted", &python());
+    let before = app.get("/healthz");
+    assert_eq!(before.status, 200);
+    let api = server.api();
+    let metrics = |token: &str| {
+        let mut connection = Connection::open(api, &api.to_string()).unwrap();
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str())];
+        connection.send("GET", "/metrics", &headers, b"").unwrap();
+        connection.receive().unwrap()
+    };
+    assert_eq!(metrics("wl-wrong").status, 401);
+    let wanted = format!(
+        "windlass_router_app_requests_total{{app=\"{}\",dyno=\"web.1\",status=\"2xx\"}} 1\n",
+        app.name
+    );
+    wait_until("the request is counted", Duration::from_secs(20), || {
+        let answer = metrics(server.token());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text().contains(&wanted)
+    });
 }

@@ -53,6 +53,8 @@ fn doctor_finds_nothing_wrong_where_a_server_runs() {
     doctor.args([
         "--router-listen",
         "127.0.0.1:0",
+        "--router-https-listen",
+        "127.0.0.1:0",
         "--api-listen",
         "127.0.0.1:0",
         "--ssh-listen",
