@@ -137,7 +137,7 @@ impl Client {
                     if !(200..300).contains(&response.status)
                         && report.failures.len() < FAILURES_KEPT
                     {
-                        report.failures.push(response.text().chars().take(300).collect());
+                        report.failures.push(words(&response.text()));
                     }
                 }
                 Err(error) => {
@@ -163,4 +163,10 @@ impl Client {
         connection.send("GET", &self.path, headers, b"")?;
         Ok((connection.receive()?, connection))
     }
+}
+
+/// Returns what a page says, without what it looks like.
+fn words(page: &str) -> String {
+    let body = page.split_once("</head>").map_or(page, |(_, body)| body);
+    body.chars().take(600).collect()
 }

@@ -143,7 +143,6 @@ async fn an_app_from_its_making_to_its_end() {
         "addons",
         "features",
         "buildpack-installations",
-        "sni-endpoints",
         "builds",
         "dynos",
         "formation",

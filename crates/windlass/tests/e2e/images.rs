@@ -188,7 +188,7 @@ fn a_dockerfile_build_ends_with_its_server() {
 fn a_dockerfile_build_has_limits() {
     let limits = [
         ("build-memory", "256"),
-        ("build-timeout", "15"),
+        ("build-timeout", "40"),
         ("build-processes", "64"),
         ("build-disk", "200"),
     ];
@@ -217,7 +217,7 @@ fn a_dockerfile_build_has_limits() {
         assert!(said.contains("more than its disk limit of 200M (`build.disk`"), "{said}");
     }
     let said = push("echo /proc/[0-9]* && sleep 1000");
-    assert!(said.contains("longer than its limit of 15 seconds (`build.timeout`"), "{said}");
+    assert!(said.contains("longer than its limit of 40 seconds (`build.timeout`"), "{said}");
     let seen = said.lines().find(|line| line.contains("/proc/1 ")).expect("it sees itself");
     assert!(seen.matches("/proc/").count() < 12, "only processes of the build are seen: {seen}");
     assert!(!seen.contains(&format!("/proc/{} ", server.pid())), "{seen}");
