@@ -23,8 +23,9 @@ use windlass_oci::ImageStore;
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// From SIGTERM to the end: the doors close within ten seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
-/// How long the last things may take to go away after a teardown.
-const LEFTOVERS_LIMIT: Duration = Duration::from_secs(10);
+/// How long the last things may take to go away after a teardown: the kernel keeps a network
+/// namespace until the last connection in it has ended, which nobody waits for.
+const LEFTOVERS_LIMIT: Duration = Duration::from_secs(90);
 
 /// Short limits, so that tests of them are quick.
 const OPTIONS: &[(&str, &str)] = &[

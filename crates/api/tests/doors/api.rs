@@ -139,14 +139,7 @@ async fn an_app_from_its_making_to_its_end() {
         (Some("owner"), Some("ada@example.com"))
     );
     server.get("/apps/library/pipeline-couplings").await.refused(404, "not_found");
-    for list in [
-        "addons",
-        "features",
-        "buildpack-installations",
-        "builds",
-        "dynos",
-        "formation",
-    ] {
+    for list in ["addons", "features", "buildpack-installations", "builds", "dynos", "formation"] {
         assert_eq!(server.get(&format!("/apps/library/{list}")).await.json(), json!([]), "{list}");
     }
     assert_eq!(server.delete("/apps/library").await.json()["name"], "library");

@@ -5,9 +5,14 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+
+/// When the kernel would ask again for the first time after a packet was lost is 1 s later, and
+/// from the same port: what keeps that port's packets away does so still.
+const RIVAL_AFTER: Duration = Duration::from_millis(500);
 
 /// One connection to a target, for one request at a time.
 pub(crate) type Connection = SendRequest<RequestBody>;
@@ -105,12 +110,25 @@ pub(crate) async fn connect(
     Ok(sender)
 }
 
+/// Connects; where nothing is heard for a moment, a second attempt from another port joins in.
+async fn connect_soon(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut first = pin!(TcpStream::connect(address));
+    tokio::select! {
+        outcome = &mut first => return outcome,
+        () = tokio::time::sleep(RIVAL_AFTER) => {}
+    }
+    tokio::select! {
+        outcome = &mut first => outcome,
+        outcome = TcpStream::connect(address) => outcome,
+    }
+}
+
 /// Opens a connection on which nothing was said yet.
 pub(crate) async fn open(
     address: SocketAddr,
     timeout: Duration,
 ) -> Result<TcpStream, ConnectError> {
-    let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
+    let stream = match tokio::time::timeout(timeout, connect_soon(address)).await {
         Err(_) => return Err(ConnectError::TimedOut),
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
             return Err(ConnectError::TimedOut);
