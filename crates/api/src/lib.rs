@@ -15,6 +15,7 @@ mod serve;
 mod state;
 mod stream;
 
+pub use convention::endpoints::{Endpoint, Needs};
 pub use git::ssh::{SshError, serve_ssh};
 pub use key::{InvalidKey, ParsedKey, parse_public_key};
-pub use serve::{router, serve_http};
+pub use serve::{endpoints, router, serve_http};

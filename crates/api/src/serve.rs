@@ -1,11 +1,12 @@
 //! The HTTP server: one port for the API, streams, attached processes and git.
 
+use crate::convention::auth::{Doorkeeper, admit};
+use crate::convention::endpoints::{Endpoint, NeedsTable};
 use crate::convention::error::no_such_endpoint;
-use crate::convention::request_id;
+use crate::convention::{Endpoints, Needs, request_id};
 use crate::state::ApiState;
 use crate::{git, heroku, keepalive};
 use axum::body::Body;
-use axum::routing::get;
 use axum::{Router, middleware};
 use http::Request;
 use hyper::body::Incoming;
@@ -13,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,12 +32,25 @@ pub fn router(platform: Platform) -> Router {
     routes(ApiState::new(platform))
 }
 
+/// Returns every endpoint with what it needs, in no particular order.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    all().into_parts().1
+}
+
+fn all() -> Endpoints {
+    Endpoints::new()
+        .get("/", Needs::Nobody, async || "Windlass API\n")
+        .get("/health", Needs::Nobody, async || "ok\n")
+        .merge(heroku::endpoints())
+        .merge(git::http::endpoints())
+}
+
 fn routes(state: ApiState) -> Router {
-    Router::new()
-        .route("/", get(|| async { "Windlass API\n" }))
-        .route("/health", get(|| async { "ok\n" }))
-        .merge(heroku::routes())
-        .merge(git::http::routes())
+    let (router, list) = all().into_parts();
+    let keeper = Doorkeeper { state: state.clone(), needs: Arc::new(NeedsTable::new(list)) };
+    router
+        .route_layer(middleware::from_fn_with_state(keeper, admit))
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_endpoint)
         .layer(middleware::from_fn(request_id::identify))

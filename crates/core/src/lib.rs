@@ -5,6 +5,7 @@
 //! ports through which the control plane acts on the world are [`driver::Driver`]
 //! (run instances) and the route tables of [`route`].
 
+pub mod access;
 pub mod acme;
 pub mod admission;
 pub mod app_json;

@@ -1,13 +1,19 @@
-//! Who is asking: Bearer or Basic credentials, and the app in the path.
+//! Who is asking and whether they may: decided for every request before its handler runs.
 
-use super::ApiError;
+use super::endpoints::{Needs, NeedsTable};
+use super::error::no_such_endpoint;
+use super::{ApiError, ApiResult};
 use crate::state::ApiState;
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::RequestExt;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use std::sync::Arc;
 use windlass_control::records::{App, Token, User};
 
 /// An authenticated request.
@@ -21,14 +27,13 @@ pub(crate) struct Caller {
 
 impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let secret = secret(&parts.headers).ok_or_else(ApiError::unauthorized)?;
-        let (token, user) = state.platform.authenticate(&secret)?;
-        Ok(Self { user, token, secret })
+    async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, ApiError> {
+        admitted(parts)
     }
 }
 
 /// An authenticated request about the app whose name or id stands in the path as `{app}`.
+#[derive(Clone)]
 pub(crate) struct AppOfCaller {
     pub(crate) user: User,
     pub(crate) app: App,
@@ -36,14 +41,62 @@ pub(crate) struct AppOfCaller {
 
 impl FromRequestParts<ApiState> for AppOfCaller {
     type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let Caller { user, .. } = Caller::from_request_parts(parts, state).await?;
-        let params = RawPathParams::from_request_parts(parts, state).await;
-        let params = params.map_err(|_| ApiError::not_found("app"))?;
-        let name = params.iter().find(|(key, _)| *key == "app").map(|(_, value)| value.to_owned());
-        let app = state.platform.app(&user, &name.unwrap_or_default())?;
-        Ok(Self { user, app })
+    async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, ApiError> {
+        admitted(parts)
     }
+}
+
+/// Returns what [`admit`] found. It is missing only if a handler asks for more than its endpoint
+/// says that it needs.
+fn admitted<T: Clone + Send + Sync + 'static>(parts: &Parts) -> ApiResult<T> {
+    parts.extensions.get::<T>().cloned().ok_or_else(|| {
+        tracing::error!(path = parts.uri.path(), "an endpoint does not say what it needs");
+        ApiError::internal()
+    })
+}
+
+/// What [`admit`] decides by.
+#[derive(Clone)]
+pub(crate) struct Doorkeeper {
+    pub(crate) state: ApiState,
+    pub(crate) needs: Arc<NeedsTable>,
+}
+
+/// Lets a request through to its handler if the caller has what the endpoint needs.
+pub(crate) async fn admit(
+    State(keeper): State<Doorkeeper>,
+    matched: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let needs = matched.and_then(|path| keeper.needs.find(request.method(), path.as_str()));
+    let Some(needs) = needs else { return no_such_endpoint().await.into_response() };
+    match check(&keeper.state, needs, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn check(state: &ApiState, needs: Needs, request: &mut Request) -> ApiResult<()> {
+    if matches!(needs, Needs::Nobody | Needs::Itself) {
+        return Ok(());
+    }
+    let secret = secret(request.headers()).ok_or_else(ApiError::unauthorized)?;
+    let (token, user) = state.platform.authenticate(&secret)?;
+    match needs {
+        Needs::Owner => state.platform.require_owner(&user)?,
+        Needs::App(permission) => {
+            let params = request.extract_parts_with_state::<RawPathParams, _>(state).await;
+            let params = params.map_err(|_| ApiError::not_found("app"))?;
+            let name = params.iter().find(|(key, _)| *key == "app").map(|(_, value)| value);
+            let app = state.platform.app(&user, name.unwrap_or_default())?;
+            state.platform.require(&user, &app, permission)?;
+            request.extensions_mut().insert(AppOfCaller { user: user.clone(), app });
+        }
+        _ => {}
+    }
+    request.extensions_mut().insert(Caller { user, token, secret });
+    Ok(())
 }
 
 /// Returns the token in the `Authorization` header: a Bearer token or the password of Basic

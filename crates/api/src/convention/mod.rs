@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod base_url;
 pub(crate) mod body;
+pub(crate) mod endpoints;
 pub(crate) mod error;
 pub(crate) mod range;
 pub(crate) mod request_id;
@@ -10,6 +11,7 @@ pub(crate) mod request_id;
 pub(crate) use auth::{AppOfCaller, Caller};
 pub(crate) use base_url::BaseUrl;
 pub(crate) use body::{ExactJsonBody, JsonBody};
+pub(crate) use endpoints::{DEPLOY, Endpoints, MANAGE, Needs, OPERATE, VIEW};
 pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use range::RangeHeader;
 

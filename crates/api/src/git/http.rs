@@ -4,12 +4,11 @@ use super::child::{self, GitChild, Mode};
 use super::command::app_of;
 use crate::convention::auth::secret;
 use crate::convention::error::chain;
+use crate::convention::{Endpoints, Needs};
 use crate::state::ApiState;
-use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use bytes::Bytes;
 use flate2::write::GzDecoder;
 use futures_util::{Stream, StreamExt, stream};
@@ -30,11 +29,11 @@ const UPLOAD_IDLE_LIMIT: Duration = Duration::from_secs(5 * 60);
 const INFLATE_PIECE: usize = 8 * 1024;
 const READ_PIECE: usize = 32 * 1024;
 
-pub(crate) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/{repository}/info/refs", get(advertise))
-        .route("/{repository}/git-upload-pack", post(upload_pack))
-        .route("/{repository}/git-receive-pack", post(receive_pack))
+pub(crate) fn endpoints() -> Endpoints {
+    Endpoints::new()
+        .get("/{repository}/info/refs", Needs::Itself, advertise)
+        .post("/{repository}/git-upload-pack", Needs::Itself, upload_pack)
+        .post("/{repository}/git-receive-pack", Needs::Itself, receive_pack)
 }
 
 #[derive(Deserialize)]

@@ -1,10 +1,10 @@
 //! What is the same for all: stack, region, sizes, and lists that are empty here.
 
-use crate::convention::{ApiError, ApiResult, AppOfCaller, Caller, RangeHeader};
+use crate::convention::{
+    ApiError, ApiResult, AppOfCaller, Caller, Endpoints, Needs, RangeHeader, VIEW,
+};
 use crate::state::ApiState;
-use axum::Router;
 use axum::response::Response;
-use axum::routing::get;
 use serde_json::{Value, json};
 use windlass_control::PlatformError;
 use windlass_core::process_limits::{ProcessSize, SIZES};
@@ -22,24 +22,24 @@ const SIZE_ID: &str = "d2e3f4a5-7b6c-4d81-9eaf-2b3c4d5e6f";
 /// When the things on this page came into being.
 const SINCE: &str = "2026-01-01T00:00:00Z";
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/stacks", get(stacks))
-        .route("/regions", get(regions))
-        .route("/dyno-sizes", get(sizes))
-        .route("/apps/{app}/available-stacks", get(stacks))
-        .route("/account/features", get(nothing))
-        .route("/addons", get(nothing))
-        .route("/addon-attachments", get(nothing))
-        .route("/teams", get(nothing))
-        .route("/spaces", get(nothing))
-        .route("/pipelines", get(nothing))
-        .route("/apps/{app}/addons", get(nothing_of_app))
-        .route("/apps/{app}/addon-attachments", get(nothing_of_app))
-        .route("/apps/{app}/features", get(nothing_of_app))
-        .route("/apps/{app}/log-drains", get(nothing_of_app))
-        .route("/apps/{app}/webhooks", get(nothing_of_app))
-        .route("/apps/{app}/pipeline-couplings", get(no_pipeline))
+pub(super) fn endpoints() -> Endpoints {
+    Endpoints::new()
+        .get("/stacks", Needs::Anybody, stacks)
+        .get("/regions", Needs::Anybody, regions)
+        .get("/dyno-sizes", Needs::Anybody, sizes)
+        .get("/apps/{app}/available-stacks", VIEW, stacks)
+        .get("/account/features", Needs::Anybody, nothing)
+        .get("/addons", Needs::Anybody, nothing)
+        .get("/addon-attachments", Needs::Anybody, nothing)
+        .get("/teams", Needs::Anybody, nothing)
+        .get("/spaces", Needs::Anybody, nothing)
+        .get("/pipelines", Needs::Anybody, nothing)
+        .get("/apps/{app}/addons", VIEW, nothing_of_app)
+        .get("/apps/{app}/addon-attachments", VIEW, nothing_of_app)
+        .get("/apps/{app}/features", VIEW, nothing_of_app)
+        .get("/apps/{app}/log-drains", VIEW, nothing_of_app)
+        .get("/apps/{app}/webhooks", VIEW, nothing_of_app)
+        .get("/apps/{app}/pipeline-couplings", VIEW, no_pipeline)
 }
 
 pub(super) fn stack_reference() -> Reference {

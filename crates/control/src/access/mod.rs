@@ -4,6 +4,7 @@ use crate::platform::now_ms;
 use crate::records::{App, Key, Token, User};
 use crate::{Platform, PlatformError, Result};
 use ring::rand::{SecureRandom, SystemRandom};
+use windlass_core::access::{Permission, Permissions};
 use windlass_core::ids::{AppId, KeyId, TokenId, UserId};
 
 /// Returns 160 random bits as 40 hexadecimal digits.
@@ -92,24 +93,59 @@ impl Platform {
         Ok(token)
     }
 
-    /// Returns an app of this user by name or id.
+    /// Returns an app that this user may see, by name or id.
     pub fn app(&self, user: &User, name_or_id: &str) -> Result<App> {
         let found = match name_or_id.parse::<AppId>() {
             Ok(id) => self.store().app(id)?,
             Err(_) => self.store().app_by_name(name_or_id)?,
         };
-        found.filter(|app| may_use(user, app)).ok_or(PlatformError::NotFound { resource: "app" })
+        let missing = PlatformError::NotFound { resource: "app" };
+        let Some(app) = found else { return Err(missing) };
+        if self.permissions(user, &app)?.is_empty() { Err(missing) } else { Ok(app) }
     }
 
-    /// Returns the apps of this user by name.
+    /// Returns the apps that this user may see, by name.
     pub fn apps(&self, user: &User) -> Result<Vec<App>> {
-        Ok(self.store().apps()?.into_iter().filter(|app| may_use(user, app)).collect())
+        let mut apps = self.store().apps()?;
+        let mut seen = Vec::with_capacity(apps.len());
+        for app in apps.drain(..) {
+            if !self.permissions(user, &app)?.is_empty() {
+                seen.push(app);
+            }
+        }
+        Ok(seen)
     }
-}
 
-/// The one place where it is decided whose an app is.
-fn may_use(user: &User, app: &App) -> bool {
-    app.owner == user.id
+    /// Returns what a user may do with an app: the one place where that is decided.
+    pub fn permissions(&self, user: &User, app: &App) -> Result<Permissions> {
+        let all = app.owner == user.id || self.is_owner(user)?;
+        Ok(if all { Permissions::all() } else { Permissions::NONE })
+    }
+
+    /// Refuses what a user may not do with an app that they may see.
+    pub fn require(&self, user: &User, app: &App, permission: Permission) -> Result<()> {
+        if self.permissions(user, app)?.contains(permission) {
+            return Ok(());
+        }
+        Err(PlatformError::Forbidden(format!(
+            "You do not have the permission `{permission}` on {}, which this needs. Somebody who manages the app can give it to you.",
+            app.name
+        )))
+    }
+
+    /// Whether this user owns the server.
+    pub fn is_owner(&self, user: &User) -> Result<bool> {
+        Ok(self.store().owner()?.is_some_and(|owner| owner.id == user.id))
+    }
+
+    /// Refuses everybody but the server's owner.
+    pub fn require_owner(&self, user: &User) -> Result<()> {
+        if self.is_owner(user)? {
+            return Ok(());
+        }
+        let message = "Only the owner of this server may do that, because it concerns all apps.";
+        Err(PlatformError::Forbidden(message.to_owned()))
+    }
 }
 
 /// Makes another token for the owner directly in the data directory: for whoever has root on the

@@ -31,6 +31,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+use windlass_core::access::Permission;
 use windlass_core::ids::AppId;
 
 /// What a git client wants.
@@ -127,6 +128,7 @@ impl Receiver {
 impl Platform {
     /// Opens a git session for a user on an app of theirs.
     pub fn begin_git(&self, user: &User, app: &App, service: Service) -> Result<GitSession> {
+        self.require(user, app, Permission::Deploy)?;
         let secret = crate::access::random_secret();
         if service == Service::ReceivePack {
             let session = Session { user: user.clone(), app: app.clone() };
