@@ -28,7 +28,7 @@ mod time;
 mod tls;
 
 pub use arguments::{command_names, normalise_arguments};
-pub use commands::Command;
+pub use commands::{Command, reference_tables};
 
 use error::ErrorKind;
 use session::Session;
@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 /// Runs one client command to its end and gives the process's exit code.
 ///
-/// `root` builds the whole program's clap command; only `completions` calls it.
+/// `root` builds the whole program's clap command; only completions, manual pages and the reference ask for it.
 pub fn run(command: Command, root: fn() -> clap::Command) -> ExitCode {
     let mut session = Session::of_process();
     let result = commands::dispatch(command, &mut session, root);

@@ -28,9 +28,11 @@ mod login;
 mod logout;
 mod logs;
 mod maintenance;
+mod man;
 mod network;
 mod open;
 mod ps;
+mod reference;
 mod registry;
 mod releases;
 mod rename;
@@ -42,6 +44,8 @@ mod trust;
 mod version;
 mod volumes;
 mod whoami;
+
+pub use reference::tables as reference_tables;
 
 use crate::client::encoded;
 use crate::error::Result;
@@ -295,6 +299,12 @@ pub enum Command {
     /// Print completions for a shell
     #[command(name = "completions", alias = "autocomplete")]
     Completions(completions::Completions),
+    /// Print a manual page, or write all of them
+    #[command(name = "man")]
+    Man(man::Man),
+    /// Print the tables of the reference of commands
+    #[command(name = "cli:reference", hide = true)]
+    Reference(reference::Reference),
     /// Print the client's version
     #[command(name = "version")]
     Version(version::Version),
@@ -389,6 +399,8 @@ pub(crate) fn dispatch(
         Command::AuthorizationsCreate(arguments) => arguments.run(session),
         Command::AuthorizationsRevoke(arguments) => arguments.run(session),
         Command::Completions(arguments) => arguments.run(session, root),
+        Command::Man(arguments) => arguments.run(session, root),
+        Command::Reference(arguments) => arguments.run(session, root),
         Command::Version(arguments) => arguments.run(session),
     };
     done.map(|()| 0)

@@ -13,6 +13,7 @@ mod names;
 mod network;
 mod process;
 mod ps;
+mod reference;
 mod releases;
 mod resources;
 mod routing;
