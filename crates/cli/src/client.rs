@@ -60,7 +60,8 @@ impl Client {
     /// Fetches a list.
     pub fn list<T: DeserializeOwned>(&self, path: &str, range: Range) -> Result<Vec<T>> {
         let (mut next, only_one) = match range {
-            Range::All => (None, false),
+            // In the list's own order, in as few pieces as the server gives.
+            Range::All => (Some("..; max=1000".to_owned()), false),
             Range::NewestVersions(n) => (Some(format!("version ..; order=desc,max={n}")), true),
             Range::NewestCreated(n) => (Some(format!("created_at ..; order=desc,max={n}")), true),
         };

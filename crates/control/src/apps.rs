@@ -176,17 +176,8 @@ impl Platform {
         format!("{}.{}", app.name, self.settings().domain)
     }
 
-    /// Returns the bytes of the current release's app layer.
-    pub fn current_image_size(&self, app: &App) -> Result<Option<u64>> {
-        Ok(self.current_build(app)?.and_then(|build| build.image_size))
-    }
-
-    /// Returns what the buildpack called itself (`Python`).
-    pub fn buildpack_description(&self, app: &App) -> Result<Option<String>> {
-        Ok(self.current_build(app)?.and_then(|build| build.buildpack))
-    }
-
-    fn current_build(&self, app: &App) -> Result<Option<Build>> {
+    /// Returns the build of the current release; `None` if it came about in another way.
+    pub fn current_build(&self, app: &App) -> Result<Option<Build>> {
         match self.current_release(app)?.build {
             Some(build) => Ok(self.store().build(app.id, build)?),
             None => Ok(None),

@@ -119,12 +119,14 @@ fn shape(
     users: &mut Users<'_>,
     app: &records::App,
 ) -> Result<App> {
+    let build = platform.current_build(app)?;
     Ok(App {
         id: app.id.to_string(),
         name: app.name.to_string(),
         acm: platform.has_automatic_certificates(app)?,
         archived_at: None,
-        buildpack_provided_description: platform.buildpack_description(app)?,
+        slug_size: build.as_ref().and_then(|build| build.image_size),
+        buildpack_provided_description: build.and_then(|build| build.buildpack),
         build_stack: fixed::stack_reference(),
         stack: fixed::stack_reference(),
         created_at: time(app.created_at),
@@ -139,7 +141,6 @@ fn shape(
         team: None,
         region: fixed::region_reference(),
         repo_size: None,
-        slug_size: platform.current_image_size(app)?,
         space: None,
         web_url: platform.app_url(app),
         process_tier: "production".to_owned(),

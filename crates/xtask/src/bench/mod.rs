@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures the release build, beside a peer where there is one.
 
 mod build;
+mod client;
 pub mod deploy;
 pub mod door;
 mod idle;
@@ -16,11 +17,12 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 const USAGE: &str =
-    "usage: cargo xtask bench <push | start | idle | build | deploy | router> [options]   (as root)
+    "usage: cargo xtask bench <push | start | idle | client | build | deploy | router> [options]   (as root)
 
   push   git push to served, by stage            [--runs 10]
   start  container start beside crun and runc    [--runs 50]
   idle   memory of server, router and shims      [--apps 0,10,100]
+  client what a person waits for, with many apps  [--apps 500]
   build  second pushes, the build container's overhead, and what a hostile
          build does to served apps; 4 minutes    [--parts second-push,overhead,burden]
   deploy requests lost by deploys, beside nginx; rollback, scaling, 500 instances,
@@ -66,6 +68,9 @@ pub fn main(arguments: &[String]) -> ExitCode {
             Some("idle") => option(arguments, "--apps", "0,10,100")
                 .and_then(|list| list.split(',').map(number).collect::<Result<Vec<_>>>())
                 .and_then(|counts| idle::run(&compiled()?, &counts)),
+            Some("client") => option(arguments, "--apps", "500")
+                .and_then(|apps| number(&apps))
+                .and_then(|apps| client::run(&compiled()?, apps)),
             Some("build") => option(arguments, "--parts", "all")
                 .and_then(|parts| build::run(&compiled()?, &parts)),
             Some("deploy") => option(arguments, "--parts", "all")

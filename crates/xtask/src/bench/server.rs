@@ -278,10 +278,15 @@ impl Server {
 
     /// Runs a command of the client.
     pub fn client(&self, directory: &Path, arguments: &[&str]) -> Result<()> {
+        self.client_output(directory, arguments).map(drop)
+    }
+
+    /// The same; returns what it prints on standard output.
+    pub fn client_output(&self, directory: &Path, arguments: &[&str]) -> Result<String> {
         let mut client = Command::new(&self.windlass);
         client.args(arguments).current_dir(directory);
         self.prepare(&mut client);
-        output(&format!("windlass {}", arguments[0]), &mut client).map(drop)
+        output(&format!("windlass {}", arguments[0]), &mut client)
     }
 
     /// Returns the answer's body to `GET /`, or nothing if there is no good answer.
