@@ -31,6 +31,11 @@ impl Environment {
         }
     }
 
+    /// Whether somebody sits at a terminal who can be asked.
+    pub fn is_person(&self) -> bool {
+        self.stdin_terminal && self.stderr_terminal
+    }
+
     /// A variable's value; an empty one counts as not set.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(name)?;

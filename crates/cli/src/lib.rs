@@ -8,6 +8,7 @@
 mod archive;
 mod arguments;
 mod attach;
+mod choice;
 mod client;
 mod commands;
 mod context;
@@ -18,6 +19,7 @@ mod folder;
 mod git;
 mod output;
 mod process;
+mod progress;
 mod session;
 mod terminal;
 #[cfg(test)]

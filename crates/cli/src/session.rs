@@ -1,13 +1,15 @@
 //! What a running command works with: environment, input, output, and the way to the server.
 
 use crate::arguments::{AppArguments, ServerArguments};
-use crate::client::{Client, Warnings};
+use crate::choice::choose;
+use crate::client::{Client, Range, Warnings};
 use crate::context::{Contexts, DEFAULT_URL, normalised_url};
 use crate::environment::Environment;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::git::{DEFAULT_REMOTE, Repository, app_of_url};
 use crate::output::Output;
 use std::io::{self, BufRead};
+use windlass_wire::App;
 
 /// One command's run.
 pub struct Session {
@@ -62,9 +64,19 @@ impl Session {
         }
     }
 
-    /// The client and the app's name for a command that works on one app.
-    pub fn app_client(&self, arguments: &AppArguments) -> Result<(Client, String)> {
-        let app = self.app_name(arguments)?;
+    /// The client and the app's name for a command that works on one app. A person at a terminal
+    /// who named none may choose one of theirs.
+    pub fn app_client(&mut self, arguments: &AppArguments) -> Result<(Client, String)> {
+        let app = match self.app_name(arguments) {
+            Err(error) if error.kind == ErrorKind::Usage && self.environment.is_person() => {
+                let client = self.client(&arguments.server)?;
+                let apps: Vec<App> = client.list("/users/~/apps", Range::All)?;
+                let names: Vec<String> = apps.into_iter().map(|app| app.name).collect();
+                let chosen = choose(self, &error.message, &names)?.ok_or(error)?;
+                return Ok((client, chosen));
+            }
+            named => named?,
+        };
         Ok((self.client(&arguments.server)?, app))
     }
 

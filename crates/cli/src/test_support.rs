@@ -130,7 +130,7 @@ impl Machine {
             directory: self.folder.path().to_owned(),
             stdin_terminal: self.stdin_terminal,
             stdout_terminal: false,
-            stderr_terminal: false,
+            stderr_terminal: self.stdin_terminal,
             now: "2026-01-02T03:05:05Z".parse().unwrap(),
         };
         let mut session = Session {

@@ -5,6 +5,7 @@ use crate::arguments::AppArguments;
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::folder::Folder;
+use crate::progress::Progress;
 use crate::session::Session;
 use std::fs::File;
 use std::io::Read;
@@ -36,6 +37,7 @@ impl Deploy {
     /// Uploads what is to be deployed, unless it is somewhere else already.
     fn source(&self, session: &mut Session, client: &Client) -> Result<BuildSource> {
         let here = session.environment.directory.clone();
+        let shown = session.environment.stderr_terminal;
         match self.tar.as_deref() {
             Some(url) if url.contains("://") => {
                 Ok(BuildSource { url: Some(url.to_owned()), ..BuildSource::default() })
@@ -45,14 +47,14 @@ impl Deploy {
                     return Err(CliError::usage("Standard input is a terminal, not an archive.")
                         .hint("For example: tar -cz . | windlass deploy --tar -"));
                 }
-                let url = upload(client, &mut session.input)?;
+                let url = upload(client, shown, &mut session.input)?;
                 Ok(BuildSource { url: Some(url), ..BuildSource::default() })
             }
             Some(file) => {
                 let what = format!("Could not read {file}");
                 let mut opened =
                     File::open(here.join(file)).map_err(|error| CliError::file(what, &error))?;
-                let url = upload(client, &mut opened)?;
+                let url = upload(client, shown, &mut opened)?;
                 Ok(BuildSource { url: Some(url), ..BuildSource::default() })
             }
             None => {
@@ -61,7 +63,7 @@ impl Deploy {
                 let message = format!("Uploading {} files", folder.files());
                 let url = session.output.action(
                     &message,
-                    || folder.stream(|archive| upload(client, archive)),
+                    || folder.stream(|archive| upload(client, shown, archive)),
                     |_, _| None,
                 )?;
                 Ok(BuildSource { url: Some(url), version: folder.version()?, checksum: None })
@@ -105,9 +107,10 @@ pub(super) fn follow(
 }
 
 /// Sends an archive to the server; returns the URL to name it by.
-fn upload(client: &Client, archive: &mut dyn Read) -> Result<String> {
+fn upload(client: &Client, shown: bool, archive: &mut dyn Read) -> Result<String> {
     let source: Source = client.post("/sources", &serde_json::json!({}))?;
-    client.upload(&source.source_blob.put_url, archive)?;
+    let mut counted = Progress::new(archive, shown);
+    client.upload(&source.source_blob.put_url, &mut counted)?;
     Ok(source.source_blob.get_url)
 }
 

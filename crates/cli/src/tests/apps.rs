@@ -214,3 +214,23 @@ fn open_prints_the_url_where_there_is_no_browser() {
     assert_eq!(machine.run("open").stdout, "http://bibly.localhost:8080/\n");
     assert_eq!(machine.run("open /books/1").stdout, "http://bibly.localhost:8080/books/1\n");
 }
+
+#[test]
+fn a_person_may_choose_an_app_and_a_pipe_is_refused() {
+    let server = Server::start();
+    let apps = json!([app("alpha", "http://a.localhost"), app("beta", "http://b.localhost")]);
+    server.on("GET /users/~/apps", 200, apps);
+    server.on("GET /apps/beta/config-vars", 200, json!({"COLOUR": "blue"}));
+    let mut machine = Machine::using(&server);
+    machine.variables.remove("WINDLASS_APP");
+    assert_eq!(machine.run("config").error().message, "No app given.");
+    machine.stdin_terminal = true;
+    machine.input = "2\n".to_owned();
+    let ended = machine.run("config");
+    assert_eq!(ended.stderr, "No app given. Which one?\n   1  alpha\n   2  beta\n> ");
+    assert!(ended.stdout.contains("blue"), "{}", ended.stdout);
+    machine.input = "beta\n".to_owned();
+    assert!(machine.run("config").stdout.contains("blue"));
+    machine.input = "3\n".to_owned();
+    assert_eq!(machine.run("config").error().message, "\"3\" is none of these. Nothing was done.");
+}
