@@ -110,7 +110,7 @@ pub struct Limits {
     pub log_backlog: usize,
     /// How long TLS and PROXY headers may take before the first request.
     pub handshake: Duration,
-    /// Requests that one connection of HTTP/2 may have open.
+    /// Requests that one connection of HTTP/2 or HTTP/3 may have open.
     pub streams_per_connection: u32,
     /// The longest path with query, in bytes.
     pub request_line: usize,
@@ -158,6 +158,10 @@ impl Default for Limits {
 pub enum RouterError {
     #[error("cannot listen on {address}: {source}; choose another address or stop what uses it")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error(
+        "cannot serve HTTP/3 on UDP at {address}: {source}; stop what uses this port, or set router.http3 to off"
+    )]
+    ListenHttp3 { address: SocketAddr, source: io::Error },
     #[error("TLS cannot be served: {0}")]
     Tls(io::Error),
     #[error("another router already answers on {}; stop it first", socket.display())]

@@ -8,11 +8,14 @@
 //! 4. This one accepts no more and ends with what it has in flight. Until then the next one passes
 //!    it every change of the table and every drain, over the connection of step 2.
 //!
+//! The socket of HTTP/3 is passed as well, but read by one router at a time: see `http3`.
+//!
 //! When the next one fails before step 3, this one goes on as if nothing had happened.
 
 use crate::client::RouterClient;
 use crate::config::RouterError;
 use crate::control::{self, Speaker};
+use crate::http3;
 use crate::listen::{self, TicketKeys};
 use crate::run::Router;
 use rustix::net::{
@@ -36,23 +39,26 @@ use windlass_core::route::{RouterCommand, RouterReply};
 /// How long the next router may take from the descriptors to its first request, and how long a
 /// router may take to hand them over.
 const LIMIT: Duration = Duration::from_secs(10);
-/// The listening sockets, the lock, and those of others in the process.
-const MOST_DESCRIPTORS: usize = 8;
+/// The listening sockets, the lock, those of others in the process, and two of HTTP/3.
+const MOST_DESCRIPTORS: usize = 10;
 /// The longest message that goes with them.
 const LONGEST_MESSAGE: usize = 4_096;
 
-/// What is said with the descriptors, which are: the socket for http, the lock, that for https, and
-/// those of others.
+/// What is said with the descriptors, which are: the socket for http, the lock, that for https,
+/// those of others, and last the socket of HTTP/3 and whose turn it is to read it.
 #[derive(Default, Serialize, Deserialize)]
 struct Message {
     has_https: bool,
     ticket_keys: TicketKeys,
+    #[serde(default)]
+    has_http3: bool,
 }
 
 /// What a router gets from the one before it.
 pub struct Inherited {
     http: std::net::TcpListener,
     https: Option<std::net::TcpListener>,
+    http3: Option<(std::net::UdpSocket, http3::Turn)>,
     pub(crate) ticket_keys: TicketKeys,
     pub(crate) lock: File,
     /// What the other router had in [`RouterConfig::others`](crate::RouterConfig::others).
@@ -103,6 +109,9 @@ async fn receive(
         return Err(io::Error::other("it passed too few descriptors"));
     };
     let https = if message.has_https { descriptors.next() } else { None };
+    let mut others: Vec<OwnedFd> = descriptors.collect();
+    let of_http3 = if message.has_http3 { others.pop().zip(others.pop()) } else { None };
+    let http3 = of_http3.map(|(turn, socket)| (socket.into(), http3::Turn::from_fd(turn)));
     stream.set_read_timeout(None)?;
     stream.set_nonblocking(true)?;
     let before = RouterClient::over(tokio::net::UnixStream::from_std(stream)?);
@@ -111,7 +120,8 @@ async fn receive(
         https: https.map(Into::into),
         ticket_keys: message.ticket_keys,
         lock: lock.into(),
-        others: descriptors.collect(),
+        http3,
+        others,
         before,
     })
 }
@@ -134,6 +144,15 @@ impl Inherited {
         retry: Duration,
     ) -> Result<TcpListener, RouterError> {
         listener(self.https.as_ref(), wanted, retry).await
+    }
+
+    /// The same for those over HTTP/3, once.
+    pub(crate) async fn http3_door(
+        &mut self,
+        wanted: SocketAddr,
+        retry: Duration,
+    ) -> Result<http3::Door, RouterError> {
+        http3::Door::inherit(self.http3.take(), wanted, retry).await
     }
 }
 
@@ -259,6 +278,8 @@ pub(crate) struct Handles(Mutex<Open>);
 pub(crate) struct Sockets {
     pub http: OwnedFd,
     pub https: Option<OwnedFd>,
+    /// The socket of HTTP/3, and whose turn it is to read it.
+    pub http3: Option<(OwnedFd, OwnedFd)>,
 }
 
 struct Open {
@@ -281,10 +302,13 @@ impl Handles {
         let (Some(sockets), Some(lock)) = (&open.sockets, &open.lock) else {
             return Err(io::Error::other("this router is ending"));
         };
-        let message = Message { has_https: sockets.https.is_some(), ticket_keys };
+        let has_http3 = sockets.http3.is_some();
+        let message = Message { has_https: sockets.https.is_some(), ticket_keys, has_http3 };
         let mut descriptors = vec![sockets.http.as_fd(), lock.as_fd()];
         descriptors.extend(sockets.https.iter().map(AsFd::as_fd));
         descriptors.extend(open.others.iter().map(AsFd::as_fd));
+        descriptors
+            .extend(sockets.http3.iter().flat_map(|(udp, turn)| [udp.as_fd(), turn.as_fd()]));
         send_descriptors(stream, &serde_json::to_vec(&message)?, &descriptors)
     }
 

@@ -5,7 +5,7 @@
 //! tunnels each instance still has, so that an instance can be stopped without losing any.
 //!
 //! - `listen` accepts connections, `workers` are the threads that serve them,
-//! - `http1` and `http2` speak HTTP on them,
+//! - `http1`, `http2` and `http3` speak HTTP on them, `streams` is what the last two share,
 //! - `table` holds the route table: an immutable snapshot, swapped as a whole,
 //! - `target` counts what is in flight, pools connections and balances,
 //! - `policy` decides what an app's routing settings say about a request,
@@ -25,11 +25,14 @@ mod control;
 mod hand_over;
 mod http1;
 mod http2;
+mod http3;
+mod last_time;
 mod listen;
 mod metrics;
 mod policy;
 mod proxy;
 mod run;
+mod streams;
 mod table;
 mod target;
 mod workers;

@@ -5,6 +5,7 @@ use crate::client::RouterClient;
 use crate::config::{Limits, RouterConfig, RouterError, Routes};
 use crate::hand_over::{Gate, Handles, Inherited, Sockets};
 use crate::http1::{self, Alarms};
+use crate::http3;
 use crate::listen::{Door, Listening, TicketKeys, Tls, TrustedProxies};
 use crate::table::{Table, TableStore};
 use crate::workers::Workers;
@@ -19,11 +20,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinHandle;
 use windlass_core::route::RouterCommand;
 use windlass_core::zone::Zone;
 
 /// How long connections cut off at the end may take to write their log lines.
-const CLOSING: Duration = Duration::from_secs(1);
+pub(crate) const CLOSING: Duration = Duration::from_secs(1);
 /// How often unused connections to targets are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -116,13 +118,14 @@ pub async fn run_after(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), RouterError> {
     let (socket, routes) = (config.control_socket.clone(), config.routes.clone());
-    let (router, listeners) = open(inherited, config).await?;
+    let (router, mut listeners) = open(inherited, config).await?;
     let sweeper = tokio::spawn(sweep(Arc::clone(&router)));
     let alarms = Arc::clone(&router.alarms);
     let phase = router.phase.subscribe();
     let _threads = router.workers.end_with();
     let ringing = tokio::spawn(async move { alarms.ring(phase).await });
     let publishing = tokio::spawn(publish(router.table.subscribe(), routes));
+    let http3 = listeners.http3.take().map(|door| tokio::spawn(door.serve(Arc::clone(&router))));
     let accepting = tokio::spawn(listeners.accept(Arc::clone(&router)));
     // From here on nothing can fail: whoever is before this one ends now.
     let control = control::ControlSocket::bind(&socket, router.handed_over.subscribe())?;
@@ -131,7 +134,8 @@ pub async fn run_after(
         let _ = before.send(RouterCommand::TakenOver).await;
     }
     let https = router.listening.https.map(tracing::field::display);
-    tracing::info!(http = %router.http, https, apps = router.table.current().len(), "router is serving");
+    let on_udp = router.listening.alt_svc.is_some();
+    tracing::info!(http = %router.http, https, http3 = on_udp, apps = router.table.current().len(), "router is serving");
     ready(router.http);
 
     let mut shutdown = pin!(shutdown);
@@ -143,7 +147,9 @@ pub async fn run_after(
         () = shutdown.as_mut() => {}
         () = next_serves => {
             let _ = accepting.await;
-            return finish_after_hand_over(&router, shutdown, [sweeper, publishing, ringing]).await;
+            let helpers = [sweeper, publishing, ringing];
+            finish_after_hand_over(&router, shutdown).await;
+            return finish(router, http3, &helpers).await;
         }
     }
     if let Some(before) = &router.before {
@@ -155,20 +161,17 @@ pub async fn run_after(
     let _ = accepting.await;
     end_connections(&router).await;
     wait_for_before(&router).await;
-    sweeper.abort();
-    publishing.abort();
-    ringing.abort();
     // Aborting drops the control socket, which removes its file.
     commands.abort();
     let _ = commands.await;
-    end_threads(router).await;
-    Ok(())
+    finish(router, http3, &[sweeper, publishing, ringing]).await
 }
 
 /// The sockets on which clients connect.
 struct Listeners {
     http: TcpListener,
     https: Option<TcpListener>,
+    http3: Option<http3::Door>,
 }
 
 impl Listeners {
@@ -179,26 +182,39 @@ impl Listeners {
             Some(address) => Some(listen::bind(address, retry).await?),
             None => None,
         };
-        Ok(Self { http, https })
+        let http3 = match address_of_http3(config, https.as_ref()) {
+            Some(address) => Some(http3::Door::bind(address, retry).await?),
+            None => None,
+        };
+        Ok(Self { http, https, http3 })
     }
 
-    async fn inherit(inherited: &Inherited, config: &RouterConfig) -> Result<Self, RouterError> {
+    async fn inherit(
+        inherited: &mut Inherited,
+        config: &RouterConfig,
+    ) -> Result<Self, RouterError> {
         let retry = config.limits.bind_retry;
         let http = inherited.http_listener(config.http, retry).await?;
         let https = match config.listen.https {
             Some(address) => Some(inherited.https_listener(address, retry).await?),
             None => None,
         };
-        Ok(Self { http, https })
+        let http3 = match address_of_http3(config, https.as_ref()) {
+            Some(address) => Some(inherited.http3_door(address, retry).await?),
+            None => None,
+        };
+        Ok(Self { http, https, http3 })
     }
 
     /// Returns where they listen, and more descriptors of them.
-    fn share(&self, config: &RouterConfig) -> Result<(SocketAddr, Sockets), RouterError> {
+    fn share(&mut self, config: &RouterConfig) -> Result<(SocketAddr, Sockets), RouterError> {
         let failed = |source| RouterError::Listen { address: config.http, source };
         let share = |listener: &TcpListener| listener.as_fd().try_clone_to_owned();
         let https = self.https.as_ref().map(share).transpose().map_err(failed)?;
         let http = share(&self.http).map_err(failed)?;
-        Ok((self.http.local_addr().map_err(failed)?, Sockets { http, https }))
+        let http3 = self.http3.as_mut().map(http3::Door::share).transpose().map_err(failed)?;
+        let sockets = Sockets { http, https, http3: http3.flatten() };
+        Ok((self.http.local_addr().map_err(failed)?, sockets))
     }
 
     /// Accepts connections until the router stops serving.
@@ -212,13 +228,18 @@ impl Listeners {
     }
 }
 
+/// Returns where HTTP/3 is served, if it is: beside the socket for TLS.
+fn address_of_http3(config: &RouterConfig, https: Option<&TcpListener>) -> Option<SocketAddr> {
+    https.filter(|_| config.listen.http3)?.local_addr().ok()
+}
+
 async fn open(
     inherited: Option<Inherited>,
     config: RouterConfig,
 ) -> Result<(Arc<Router>, Listeners), RouterError> {
-    let (listeners, lock, before, keys) = match inherited {
-        Some(inherited) => {
-            let listeners = Listeners::inherit(&inherited, &config).await?;
+    let (mut listeners, lock, before, keys) = match inherited {
+        Some(mut inherited) => {
+            let listeners = Listeners::inherit(&mut inherited, &config).await?;
             (listeners, inherited.lock, Some(inherited.before), inherited.ticket_keys)
         }
         None => {
@@ -228,9 +249,11 @@ async fn open(
     };
     let (http, sockets) = listeners.share(&config)?;
     let https = listeners.https.as_ref().and_then(|https| https.local_addr().ok());
+    let https_public_port = config.listen.https_public_port.or(https.map(|https| https.port()));
     let listening = Listening {
         https,
-        https_public_port: config.listen.https_public_port.or(https.map(|https| https.port())),
+        https_public_port,
+        alt_svc: listeners.http3.as_ref().and(https_public_port).and_then(http3::alt_svc),
         trusted_proxies: TrustedProxies::new(config.listen.trusted_proxies.clone()),
         proxy_protocol: config.listen.proxy_protocol,
         options: config.listen,
@@ -263,11 +286,7 @@ async fn open(
 
 /// Serves what is in flight at a router that has handed over, and then ends. The control socket
 /// and the table's file are the next one's.
-async fn finish_after_hand_over(
-    router: &Arc<Router>,
-    shutdown: impl Future<Output = ()>,
-    helpers: [tokio::task::JoinHandle<()>; 3],
-) -> Result<(), RouterError> {
+async fn finish_after_hand_over(router: &Arc<Router>, shutdown: impl Future<Output = ()>) {
     tracing::info!("the next router serves; this one ends with what it has in flight");
     let hurry = async {
         tokio::select! {
@@ -291,8 +310,21 @@ async fn finish_after_hand_over(
             wait_for_before(router).await;
         }
     }
-    helpers.iter().for_each(tokio::task::JoinHandle::abort);
-    end_threads(Arc::clone(router)).await;
+}
+
+/// Ends what is left once no connection is.
+async fn finish(
+    router: Arc<Router>,
+    http3: Option<JoinHandle<()>>,
+    helpers: &[JoinHandle<()>],
+) -> Result<(), RouterError> {
+    helpers.iter().for_each(JoinHandle::abort);
+    if let Some(mut http3) = http3 {
+        // Clients are told that their connections have ended.
+        let _ = tokio::time::timeout(CLOSING, &mut http3).await;
+        http3.abort();
+    }
+    end_threads(router).await;
     Ok(())
 }
 

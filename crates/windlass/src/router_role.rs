@@ -2,6 +2,7 @@
 //! while the control plane is away, and both answer from the same routes.
 
 use crate::arguments::{ListenArguments, RouterArguments, ZoneArguments};
+use crate::name_server::{self, Binding};
 use crate::{fail, log_to_stderr, notify, zone_role};
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
@@ -92,49 +93,28 @@ fn start_name_server(
         }
         Err(_) => Some(listen.into()),
     };
-    let mut handed_over = config.handed_over.subscribe();
-    let next_answers = async move {
-        let _ = handed_over.wait_for(|handed_over| *handed_over).await;
-    };
-    let serve = async move {
-        let doors = match bound {
-            Ok(doors) => doors,
-            Err(error) => {
-                tracing::warn!(%listen, %error, "the name server waits for its port");
-                wait_for_doors(listen).await
-            }
-        };
-        if let Err(error) = server.serve(doors).await {
-            tracing::error!(%error, "names of instances are not answered");
-        }
-    };
-    tokio::spawn(async move {
-        tokio::select! {
-            () = serve => {}
-            // The next router answers on the same sockets.
-            () = next_answers => {}
-        }
-    });
+    if let Err(error) = &bound {
+        tracing::warn!(%listen, %error, "the name server waits for its port");
+    }
+    let what = "questions about names of instances";
+    let open = move || windlass_dns::bind(listen);
+    let binding = Binding { bound, open, again: AGAIN, what };
+    name_server::spawn(binding, |doors| server.serve(doors), config);
     again
 }
 
 fn options_of(arguments: ListenArguments) -> ListenOptions {
-    let ListenArguments { https, https_public_port, trusted_proxy, proxy_protocol, without_h2c } =
-        arguments;
-    let trusted_proxies = trusted_proxy;
-    ListenOptions { https, https_public_port, trusted_proxies, proxy_protocol, without_h2c }
+    ListenOptions {
+        https: arguments.https,
+        https_public_port: arguments.https_public_port,
+        trusted_proxies: arguments.trusted_proxy,
+        proxy_protocol: arguments.proxy_protocol,
+        without_h2c: arguments.without_h2c,
+        http3: arguments.http3,
+    }
 }
 
 fn zone_of(arguments: ZoneArguments) -> Option<Zone> {
     let ZoneArguments { zone, zone_listen, zone_address } = arguments;
     Some(Zone { name: zone?, listen: zone_listen?, addresses: zone_address })
-}
-
-async fn wait_for_doors(listen: SocketAddrV4) -> Doors {
-    loop {
-        if let Ok(doors) = windlass_dns::bind(listen) {
-            return doors;
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
 }

@@ -1,6 +1,7 @@
 //! The name server of the owner's zone, in the router's process: the world must find the apps while
 //! the control plane is away.
 
+use crate::name_server::{self, Binding};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use windlass_core::zone::Zone;
@@ -39,35 +40,9 @@ pub fn start(zone: Zone, shared: Option<[OwnedFd; 2]>, config: &mut RouterConfig
             return again;
         }
     };
-    let mut handed_over = config.handed_over.subscribe();
-    let next_answers = async move {
-        let _ = handed_over.wait_for(|handed_over| *handed_over).await;
-    };
-    let serve = async move {
-        let doors = match bound {
-            Ok(doors) => doors,
-            Err(_) => wait_for_doors(listen).await,
-        };
-        if let Err(error) = server.serve(doors).await {
-            tracing::error!(%error, "the zone is not answered");
-        }
-    };
-    tokio::spawn(async move {
-        tokio::select! {
-            () = serve => {}
-            // The next router answers on the same sockets.
-            () = next_answers => {}
-        }
-    });
+    let what = "questions about the zone";
+    let open = move || Doors::open(listen);
+    let binding = Binding { bound, open, again: AGAIN, what };
+    name_server::spawn(binding, |doors| server.serve(doors), config);
     again
-}
-
-async fn wait_for_doors(listen: std::net::SocketAddr) -> Doors {
-    loop {
-        if let Ok(doors) = Doors::open(listen) {
-            tracing::info!(%listen, "the zone is answered now");
-            return doors;
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
 }

@@ -1,24 +1,19 @@
 //! Connections whose requests need what only the general path can do: compression, apps that speak
 //! HTTP/2. It begins at a request, and serves the connection to its end.
 
-use crate::listen::{Client, ClientStream};
+use crate::listen::{Client, ClientIo, ClientStream};
 use crate::proxy;
 use crate::run::{Phase, Router};
-use http::header::CONNECTION;
+use http::header::{ALT_SVC, CONNECTION};
 use http::{HeaderValue, StatusCode};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 /// Serves one connection to its end. `begun` are the bytes of the client that were read already.
 pub(super) async fn serve<S: ClientStream>(
@@ -33,17 +28,17 @@ pub(super) async fn serve<S: ClientStream>(
         .header_read_timeout(router.limits.client_idle)
         .max_header_size(router.limits.request_head)
         .max_buf_size(router.limits.request_head.max(begun.len()));
-    let io = ClientIo {
-        io: TokioIo::new(Begun { stream, begun, at: 0 }),
-        stall: None,
-        limit: router.limits.idle,
-        stalled: Arc::clone(&client.stalled),
-    };
+    let (stream, stalled) = (Begun { stream, begun, at: 0 }, Arc::clone(&client.stalled));
+    let io = ClientIo::new(stream, Arc::default(), router.limits.idle, stalled);
     let mut phase = router.phase.subscribe();
     let service = service_fn(move |request| {
         let (router, client) = (Arc::clone(&router), Arc::clone(&client));
         async move {
+            let alt_svc = client.alt_svc.clone();
             let mut answer = proxy::handle(Arc::clone(&router), client, request).await?;
+            if let Some(alt_svc) = alt_svc {
+                answer.headers_mut().insert(ALT_SVC, alt_svc);
+            }
             // The client's next connection is the next router's. One without a request stays: it
             // could be sending one just now.
             if *router.phase.borrow() == Phase::HandedOver
@@ -54,7 +49,7 @@ pub(super) async fn serve<S: ClientStream>(
             Ok::<_, proxy::BrokenOff>(answer)
         }
     });
-    let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
     loop {
         let changed = tokio::select! {
             biased;
@@ -70,77 +65,6 @@ pub(super) async fn serve<S: ClientStream>(
             Phase::Draining => connection.as_mut().graceful_shutdown(),
             Phase::Closing => return,
         }
-    }
-}
-
-/// A client's socket whose writes fail once the client has not read for `limit`.
-struct ClientIo<I> {
-    io: I,
-    stall: Option<Pin<Box<Sleep>>>,
-    limit: Duration,
-    stalled: Arc<AtomicBool>,
-}
-
-impl<I> ClientIo<I> {
-    /// Watches the time while a write makes no progress.
-    fn watch(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stall = None;
-            return written;
-        }
-        let limit = self.limit;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        if stall.as_mut().poll(cx).is_ready() {
-            self.stalled.store(true, Ordering::Relaxed);
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-}
-
-impl<I: Read + Unpin> Read for ClientIo<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl<I: Write + Unpin> Write for ClientIo<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.watch(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.watch(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -75,6 +75,9 @@ impl<S: ClientStream> Connection<S> {
         for (name, value) in &parts.headers {
             head::put(&mut out, name.as_str(), value.as_bytes());
         }
+        if let Some(alt_svc) = &self.side.client.alt_svc {
+            head::put(&mut out, "alt-svc", alt_svc.as_bytes());
+        }
         out.extend_from_slice(b"content-length: ");
         head::put_number(&mut out, body.len() as u64);
         out.extend_from_slice(b"\r\n");

@@ -7,7 +7,7 @@ use crate::policy::{self, Changes, RequestView, Verdict};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::Failure;
 use http::HeaderValue;
-use http::header::{HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::header::{ALT_SVC, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use std::net::IpAddr;
 use windlass_core::ids::InstanceId;
 
@@ -104,14 +104,22 @@ impl Edits {
     }
 
     /// Returns what changes in the head for the client, which an instance has written.
-    pub fn of_response(changes: Option<&Changes>, instance: Option<&InstanceId>) -> Self {
-        let Some(changes) = changes else { return Self::default() };
+    /// `alt_svc` is what the router says of HTTP/3.
+    pub fn of_response(
+        changes: Option<&Changes>,
+        instance: Option<&InstanceId>,
+        alt_svc: Option<&HeaderValue>,
+    ) -> Self {
+        let alt_svc = alt_svc.map(|value| (ALT_SVC, Some(value.clone())));
+        let Some(changes) = changes else {
+            return Self { rules: alt_svc.into_iter().collect(), added: Vec::new() };
+        };
         let rules = changes.response_rules().iter();
         let rules = rules.map(|rule| (rule.name.clone(), rule.value.clone()));
         let hsts = changes.hsts().map(|value| (STRICT_TRANSPORT_SECURITY, Some(value.clone())));
         let cookie = instance.and_then(|instance| changes.set_cookie(instance));
         Self {
-            rules: rules.chain(hsts).collect(),
+            rules: rules.chain(hsts).chain(alt_svc).collect(),
             added: cookie.map(|cookie| (SET_COOKIE, cookie)).into_iter().collect(),
         }
     }

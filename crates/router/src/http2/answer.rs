@@ -1,14 +1,12 @@
 //! The body of an answer on its way to a client of HTTP/2.
 
-use super::stream::Ending;
-use crate::proxy::BrokenOff;
 use crate::proxy::body::AnswerBody;
+use crate::streams::{self, Ending, Next, head};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
-use hyper::body::{Body, Frame};
+use hyper::body::Body;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::Poll;
 
 /// Sends what the target answers as far as the client's windows let it, and its trailers. A client
@@ -31,7 +29,7 @@ pub(super) async fn send(mut body: AnswerBody, stream: &mut SendStream<Bytes>) -
             }
         }
         is_first = false;
-        let frame = match next(&mut body, stream).await {
+        let frame = match streams::next(&mut body, |cx| stream.poll_reset(cx).map(drop)).await {
             Next::Frame(frame) => frame,
             Next::End => {
                 let _ = stream.send_data(Bytes::new(), true);
@@ -41,7 +39,7 @@ pub(super) async fn send(mut body: AnswerBody, stream: &mut SendStream<Bytes>) -
                 stream.send_reset(Reason::INTERNAL_ERROR);
                 return Ending::Served;
             }
-            Next::Reset => return Ending::TakenBack,
+            Next::Gone => return Ending::TakenBack,
         };
         let frame = match frame.into_data() {
             Ok(data) => {
@@ -57,7 +55,7 @@ pub(super) async fn send(mut body: AnswerBody, stream: &mut SendStream<Bytes>) -
             Err(frame) => frame,
         };
         if let Ok(mut trailers) = frame.into_trailers() {
-            super::head::to_http2(&mut trailers);
+            head::to_stream(&mut trailers);
             send_trailers(stream, trailers);
             return Ending::Served;
         }
@@ -90,24 +88,6 @@ async fn room(stream: &mut SendStream<Bytes>) -> bool {
                 Poll::Pending => return Poll::Pending,
             }
         }
-    })
-    .await
-}
-
-enum Next {
-    Frame(Frame<Bytes>),
-    End,
-    BrokenOff,
-    Reset,
-}
-
-/// Waits for the next piece, as long as the client wants it.
-async fn next(body: &mut AnswerBody, stream: &mut SendStream<Bytes>) -> Next {
-    poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
-        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Next::Frame(frame)),
-        Poll::Ready(Some(Err(BrokenOff))) => Poll::Ready(Next::BrokenOff),
-        Poll::Ready(None) => Poll::Ready(Next::End),
-        Poll::Pending => stream.poll_reset(cx).map(|_| Next::Reset),
     })
     .await
 }

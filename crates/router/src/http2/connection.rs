@@ -1,11 +1,12 @@
 //! One client connection of HTTP/2, from its first bytes to its end.
 
-use super::io::{ClientIo, Heard};
-use super::stream::{self, Ending};
-use super::taken_back::TakenBack;
+use super::stream;
 use crate::config::Limits;
-use crate::listen::Client;
+use crate::last_time::LastTime;
+use crate::listen::{Client, ClientIo};
 use crate::run::{Phase, Router};
+use crate::streams::Ending;
+use crate::streams::taken_back::TakenBack;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -49,7 +50,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &router.limits;
-    let heard = Arc::new(Heard::new());
+    let heard = Arc::<LastTime>::default();
     let stalled = Arc::clone(&client.stalled);
     let io = ClientIo::new(stream, Arc::clone(&heard), limits.idle, stalled);
     let mut phase = router.phase.subscribe();
@@ -104,7 +105,8 @@ struct Session<S> {
     client: Arc<Client>,
     router: Arc<Router>,
     taken_back: TakenBack,
-    heard: Arc<Heard>,
+    /// When the client was last heard of.
+    heard: Arc<LastTime>,
     /// Since when no stream has been open, as far as was looked.
     idle_since: Option<Instant>,
     /// When the client was asked whether it is still there.
@@ -165,7 +167,7 @@ where
             match ending {
                 Ending::Served => self.taken_back.forgive(),
                 Ending::TakenBack => {
-                    if self.taken_back.count(self.heard.now()) {
+                    if self.taken_back.count(self.heard.age()) {
                         tracing::debug!("a client takes back too many requests");
                         self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                         cx.waker().wake_by_ref();

@@ -7,12 +7,8 @@
 
 mod answer;
 mod connection;
-mod grpc;
-mod head;
-mod io;
 mod request_body;
 mod stream;
-mod taken_back;
 pub(crate) mod target;
 mod tunnel;
 

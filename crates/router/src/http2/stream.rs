@@ -1,8 +1,6 @@
 //! One stream: a request and its answer.
 
 use super::answer;
-use super::grpc;
-use super::head;
 use super::request_body::RequestStream;
 use super::tunnel::{StreamIo, StreamUpgrade, begin};
 use crate::listen::Client;
@@ -10,24 +8,16 @@ use crate::proxy::body::AnswerBody;
 use crate::proxy::client_body::ClientBody;
 use crate::proxy::{self, BrokenOff};
 use crate::run::Router;
+use crate::streams::{Asked, Ending, content_length, expects_continue, head};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Body;
+use http::{Request, Response, StatusCode, Version};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::oneshot;
-
-/// How a stream ended, as far as the client's manners go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Ending {
-    Served,
-    /// The client wanted no answer any more.
-    TakenBack,
-}
 
 /// Answers one request.
 pub(super) async fn serve(
@@ -37,7 +27,7 @@ pub(super) async fn serve(
     router: Arc<Router>,
 ) -> Ending {
     let (mut parts, stream) = request.into_parts();
-    let asked = Asked { head: parts.method == Method::HEAD, call: grpc::is_call(&parts.headers) };
+    let asked = Asked::new(&parts, client.alt_svc.as_ref());
     let Ok(wants_tunnel) = head::to_http1(&mut parts) else {
         respond.send_reset(Reason::PROTOCOL_ERROR);
         return Ending::Served;
@@ -69,24 +59,6 @@ pub(super) async fn serve(
         return open_tunnel(answer, &mut respond, give, stream);
     }
     send(answer, asked, &mut respond).await
-}
-
-/// What decides how an answer is sent.
-#[derive(Clone, Copy)]
-struct Asked {
-    /// HEAD: no body goes out.
-    head: bool,
-    /// A call of gRPC.
-    call: bool,
-}
-
-fn expects_continue(headers: &HeaderMap) -> bool {
-    let expect = headers.get(header::EXPECT);
-    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Waits for the answer; `None` when the client takes its request back. Tells a client that waits
@@ -126,7 +98,7 @@ fn open_tunnel(
 ) -> Ending {
     let (mut parts, _) = answer.into_parts();
     parts.status = StatusCode::OK;
-    parts.version = http::Version::HTTP_2;
+    parts.version = Version::HTTP_2;
     head::to_tunnel(&mut parts.headers);
     match respond.send_response(Response::from_parts(parts, ()), false) {
         Ok(send) => {
@@ -143,19 +115,8 @@ async fn send(
     asked: Asked,
     respond: &mut SendResponse<Bytes>,
 ) -> Ending {
-    let (mut parts, body) = answer.into_parts();
-    parts.version = http::Version::HTTP_2;
-    head::to_http2(&mut parts.headers);
-    let mut is_empty = asked.head || body.is_end_stream();
-    if let AnswerBody::Page(Some(page)) = &body {
-        let length = HeaderValue::from(page.len());
-        parts.headers.entry(header::CONTENT_LENGTH).or_insert(length);
-        if asked.call {
-            grpc::to_status(&mut parts);
-            is_empty = true;
-        }
-    }
-    let Ok(mut stream) = respond.send_response(Response::from_parts(parts, ()), is_empty) else {
+    let (head, body, is_empty) = asked.prepare(answer, Version::HTTP_2);
+    let Ok(mut stream) = respond.send_response(head, is_empty) else {
         respond.send_reset(Reason::INTERNAL_ERROR);
         return Ending::TakenBack;
     };

@@ -1,11 +1,13 @@
 //! Accepts client connections: plain ones and, after the handshake, those over TLS.
 
 mod bind;
+mod client_io;
 mod forwarded;
 mod proxy_protocol;
 mod tls;
 
 pub(crate) use bind::bind;
+pub(crate) use client_io::ClientIo;
 pub(crate) use forwarded::TrustedProxies;
 pub(crate) use tls::{TicketKeys, Tls};
 
@@ -48,6 +50,8 @@ pub(crate) struct Listening {
     pub proxy_protocol: bool,
     /// What the router was started with.
     pub options: ListenOptions,
+    /// What answers over TLS say of HTTP/3, if it is served.
+    pub alt_svc: Option<HeaderValue>,
     pub tls: Tls,
 }
 
@@ -65,13 +69,21 @@ pub(crate) struct Client {
     pub is_trusted: bool,
     /// The name that the client asked for in the TLS handshake, in lower case.
     pub server_name: Option<Box<str>>,
+    /// What answers say of HTTP/3, if it is served to this client.
+    pub alt_svc: Option<HeaderValue>,
     /// The client has stopped reading for too long.
     pub stalled: Arc<AtomicBool>,
-    _permit: OwnedSemaphorePermit,
+    /// None where the connection has it.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Client {
-    fn new(peer: IpAddr, scheme: &'static str, port: u16, permit: OwnedSemaphorePermit) -> Self {
+    fn new(
+        peer: IpAddr,
+        scheme: &'static str,
+        port: u16,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         Self {
             address: address_header(peer),
             ip: peer.to_canonical(),
@@ -79,9 +91,21 @@ impl Client {
             port: HeaderValue::from(port),
             is_trusted: false,
             server_name: None,
+            alt_svc: None,
             stalled: Arc::default(),
             _permit: permit,
         }
+    }
+
+    /// Returns the client of a connection of HTTP/3, which has the permit itself: its client is
+    /// another one when its address changes.
+    pub fn of_http3(peer: IpAddr, server_name: Option<Box<str>>, listening: &Listening) -> Self {
+        let port = listening.https.map_or(443, |https| https.port());
+        let mut client = Self::new(peer, "https", port, None);
+        client.is_trusted = listening.trusted_proxies.contains(peer);
+        client.server_name = server_name;
+        client.alt_svc.clone_from(&listening.alt_svc);
+        client
     }
 
     /// Returns a client that is none, for tests of what depends on one.
@@ -89,7 +113,7 @@ impl Client {
     pub fn for_tests(peer: &str, scheme: &'static str, port: u16) -> Self {
         let permits = Arc::new(tokio::sync::Semaphore::new(1));
         let permit = permits.try_acquire_owned().unwrap();
-        Self::new(peer.parse::<SocketAddr>().unwrap().ip(), scheme, port, permit)
+        Self::new(peer.parse::<SocketAddr>().unwrap().ip(), scheme, port, Some(permit))
     }
 }
 
@@ -172,8 +196,11 @@ impl Connection {
         };
         let peer = ends.map_or(self.peer, |ends| ends.client).ip();
         let port = ends.map_or(own_port, |ends| ends.server.port());
-        let mut client = Client::new(peer, scheme, port, self.permit);
+        let mut client = Client::new(peer, scheme, port, Some(self.permit));
         client.is_trusted = router.listening.trusted_proxies.contains(peer);
+        if self.door == Door::Tls {
+            client.alt_svc.clone_from(&router.listening.alt_svc);
+        }
         (self.stream, self.door, client)
     }
 }
@@ -214,7 +241,7 @@ async fn serve_tls(stream: TcpStream, mut client: Client, router: Arc<Router>) {
 }
 
 /// Gives what comes before the first request the time that it may take, which ends with the router.
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     router: &Router,
     limit: Duration,
     beginning: impl Future<Output = io::Result<T>>,

@@ -6,6 +6,7 @@ use super::exchange::Exchange;
 use super::gzip::GzipBody;
 use super::target_body::TargetBody;
 use crate::access_log::ErrorCode;
+use crate::last_time::LastTime;
 use crate::policy::Changes;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -13,16 +14,15 @@ use hyper::body::{Body, Frame, SizeHint};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// What both directions of an exchange with a request body know of each other.
 pub(crate) struct Activity {
-    epoch: Instant,
-    /// Milliseconds from `epoch` to the last byte in either direction.
-    last: AtomicU64,
+    /// When the last byte came by in either direction.
+    last: LastTime,
     /// The request has been read to its end.
     complete: AtomicBool,
     /// The client is the one that is waited for.
@@ -47,8 +47,7 @@ pub(crate) enum UploadFailure {
 impl Activity {
     pub fn new() -> Self {
         Self {
-            epoch: Instant::now(),
-            last: AtomicU64::new(0),
+            last: LastTime::default(),
             complete: AtomicBool::new(false),
             awaiting_client: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -58,13 +57,12 @@ impl Activity {
     }
 
     fn touch(&self) {
-        let elapsed = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(elapsed, Ordering::Relaxed);
+        self.last.note();
     }
 
     /// When the last byte came by.
     pub fn last(&self) -> Instant {
-        self.epoch + Duration::from_millis(self.last.load(Ordering::Relaxed))
+        self.last.last()
     }
 
     pub fn is_complete(&self) -> bool {

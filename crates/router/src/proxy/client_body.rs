@@ -2,6 +2,7 @@
 
 use super::body::UploadFailure;
 use crate::http2::RequestStream;
+use crate::http3;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::error::Error;
@@ -13,6 +14,7 @@ pub(crate) enum ClientBody {
     Empty,
     Http1(Incoming),
     Http2(RequestStream),
+    Http3(Box<http3::RequestStream>),
 }
 
 impl From<Incoming> for ClientBody {
@@ -35,6 +37,7 @@ impl Body for ClientBody {
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|error| failure(&error)))),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
+            Self::Http3(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
 
@@ -43,6 +46,7 @@ impl Body for ClientBody {
             Self::Empty => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Http3(body) => body.is_end_stream(),
         }
     }
 
@@ -51,6 +55,7 @@ impl Body for ClientBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Http3(body) => body.size_hint(),
         }
     }
 }

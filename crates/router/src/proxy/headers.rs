@@ -3,7 +3,7 @@
 use super::client_body::ClientBody;
 use super::exchange::Exchange;
 use super::forward::Failure;
-use super::{HOP_BY_HOP, VIA, VIA_HTTP2};
+use super::{HOP_BY_HOP, VIA, VIA_HTTP2, VIA_HTTP3};
 use crate::access_log::ErrorCode;
 use crate::listen::Client;
 use crate::table::normalise_host;
@@ -144,7 +144,11 @@ pub(crate) fn tell_target(
 }
 
 fn via(version: Version) -> HeaderValue {
-    if version == Version::HTTP_2 { VIA_HTTP2 } else { VIA }
+    match version {
+        Version::HTTP_2 => VIA_HTTP2,
+        Version::HTTP_3 => VIA_HTTP3,
+        _ => VIA,
+    }
 }
 
 /// Makes the target's headers those for the client.

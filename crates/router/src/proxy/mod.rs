@@ -127,7 +127,7 @@ async fn carry(
         changes.on_request(&mut parts.headers);
     }
     let client_side = if upgrade { ClientSide::take(&mut parts.extensions) } else { None };
-    // Clients of HTTP/1.0 and HTTP/2 speak 1.1 from here on.
+    // Clients of every other version speak 1.1 from here on.
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let has_body = !body.is_end_stream();
@@ -163,6 +163,7 @@ async fn carry(
 /// Tells clients and targets who stood between them, and how the message came to it.
 pub(crate) const VIA: HeaderValue = HeaderValue::from_static("1.1 windlass-router");
 const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2.0 windlass-router");
+const VIA_HTTP3: HeaderValue = HeaderValue::from_static("3.0 windlass-router");
 
 /// Headers that speak of one connection only and are never passed on.
 const HOP_BY_HOP: [header::HeaderName; 6] = [

@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use crate::access_log::ErrorCode;
 use crate::http2::StreamUpgrade;
+use crate::last_time::LastTime;
 use crate::run::Phase;
 use http::Extensions;
 use hyper::upgrade::OnUpgrade;
@@ -10,7 +11,6 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -64,13 +64,13 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let idle = exchange.times().idle;
-    let meter = Arc::new(Meter { epoch: Instant::now(), last: AtomicU64::new(0) });
+    let meter = Arc::<LastTime>::default();
     let mut client = Side { io: client, meter: Arc::clone(&meter), written: 0 };
     let mut target = Side { io: target, meter: Arc::clone(&meter), written: 0 };
     let silent = tokio::select! {
         // An error is one side's way to close, and none of ours.
         _ = tokio::io::copy_bidirectional(&mut client, &mut target) => false,
-        () = meter.silence(idle) => true,
+        () = silence(&meter, idle) => true,
     };
     exchange.count_bytes(client.written);
     if silent {
@@ -79,36 +79,22 @@ where
     exchange.finish();
 }
 
-/// When the last byte went through, in whichever direction.
-struct Meter {
-    epoch: Instant,
-    /// Milliseconds after `epoch`.
-    last: AtomicU64,
-}
-
-impl Meter {
-    fn touch(&self) {
-        let elapsed = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(elapsed, Ordering::Relaxed);
-    }
-
-    /// Waits until nothing has gone through for `limit`.
-    async fn silence(&self, limit: Duration) {
-        loop {
-            let deadline =
-                self.epoch + Duration::from_millis(self.last.load(Ordering::Relaxed)) + limit;
-            if deadline <= Instant::now() {
-                return;
-            }
-            tokio::time::sleep_until(deadline).await;
+/// Waits until nothing has gone through for `limit`.
+async fn silence(meter: &LastTime, limit: Duration) {
+    loop {
+        let deadline = meter.last() + limit;
+        if deadline <= Instant::now() {
+            return;
         }
+        tokio::time::sleep_until(deadline).await;
     }
 }
 
 /// One side of a tunnel.
 struct Side<I> {
     io: I,
-    meter: Arc<Meter>,
+    /// When the last byte went through, in whichever direction.
+    meter: Arc<LastTime>,
     written: u64,
 }
 
@@ -120,7 +106,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Side<I> {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() {
-            self.meter.touch();
+            self.meter.note();
         }
         read
     }
@@ -134,7 +120,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Side<I> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         if let Poll::Ready(Ok(length)) = written {
-            self.meter.touch();
+            self.meter.note();
             self.written += length as u64;
         }
         written

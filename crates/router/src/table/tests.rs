@@ -15,6 +15,11 @@ pub(super) fn app(id: AppId, name: &str, hosts: &[String]) -> App {
         private: Default::default(),
         settings: None,
     };
+    with_route(route)
+}
+
+/// An app without targets.
+fn with_route(route: AppRoute) -> App {
     App {
         route: Arc::new(route),
         targets: Vec::new(),
@@ -63,17 +68,7 @@ fn paths_of_a_host_lead_to_other_apps_the_longest_first() {
         let mut settings = Box::<RoutingSettings>::default();
         settings.set("path", Some(path)).unwrap();
         let route = AppRoute { settings: Some(settings), ..(*app.route).clone() };
-        let id = route.app;
-        let app = App {
-            route: Arc::new(route),
-            targets: Vec::new(),
-            canary: None,
-            log_file: None,
-            queue: Arc::default(),
-            metrics: Arc::default(),
-            policy: None,
-        };
-        (id, Some(Arc::new(app)))
+        (route.app, Some(Arc::new(with_route(route))))
     };
     let (api, newer) = (mounted("api", "a.test/api"), mounted("newer", "a.test/api/v2,c.test/x"));
     let gone = (newer.0, None);

@@ -5,14 +5,16 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-/// When the kernel would ask again for the first time after a packet was lost is 1 s later, and
-/// from the same port: what keeps that port's packets away does so still.
-const RIVAL_AFTER: Duration = Duration::from_millis(500);
+/// How long nothing may be heard of the first attempt to connect; twice as long of each further one.
+///
+/// Where a listener's backlog is full (that of Python's `http.server` has 5 places), the kernel
+/// drops the attempt without a word and asks again only after 1 s, then after 3 s. Targets are so
+/// near that an answer which is not there by now does not come.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// One connection to a target, for one request at a time.
 pub(crate) type Connection = SendRequest<RequestBody>;
@@ -110,16 +112,14 @@ pub(crate) async fn connect(
     Ok(sender)
 }
 
-/// Connects; where nothing is heard for a moment, a second attempt from another port joins in.
+/// Connects; gives up an attempt of which nothing is heard for another, for as long as it is polled.
 async fn connect_soon(address: SocketAddr) -> io::Result<TcpStream> {
-    let mut first = pin!(TcpStream::connect(address));
-    tokio::select! {
-        outcome = &mut first => return outcome,
-        () = tokio::time::sleep(RIVAL_AFTER) => {}
-    }
-    tokio::select! {
-        outcome = &mut first => outcome,
-        outcome = TcpStream::connect(address) => outcome,
+    let mut patience = PATIENCE;
+    loop {
+        match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            Ok(outcome) => return outcome,
+            Err(_) => patience *= 2,
+        }
     }
 }
 

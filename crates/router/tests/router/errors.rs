@@ -5,7 +5,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use windlass_core::route::{Availability, Target};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,17 +208,8 @@ async fn clients_that_leave_or_fall_silent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_never_connects() {
     let router = TestRouter::with(|limits| limits.connect = Duration::from_millis(100)).await;
-    // A listener whose queue is full takes no more connections: the handshake stays open.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
+    let (listener, filling) = full_backlog().await;
     let address = listener.local_addr().unwrap();
-    let mut filling = Vec::new();
-    while let Ok(stream) =
-        tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await
-    {
-        filling.push(stream);
-    }
     let instance = windlass_core::ids::InstanceId::random("web", 1);
     let mut route = router.route("full", &[]);
     route.targets = vec![Target { instance, name: "web.1".to_owned(), address }];
@@ -228,5 +219,51 @@ async fn a_target_that_never_connects() {
     assert!(text.contains("H19"), "{text}");
     let log = router.log_lines("full", 1).await;
     assert!(log[0].contains("code=H19 desc=\"Backend connection timeout\" "), "{}", log[0]);
+    drop(filling);
+    router.stop().await;
+}
+
+/// A listener whose queue is full takes no more connections: the handshake stays open.
+async fn full_backlog() -> (TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+    {
+        filling.push(stream.unwrap());
+    }
+    (listener, filling)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_backlog_is_asked_again_before_the_kernel_would() {
+    // The kernel asks again after 1 s: an answer within less means that the router did.
+    let router = TestRouter::with(|limits| limits.connect = Duration::from_millis(900)).await;
+    let (listener, filling) = full_backlog().await;
+    let address = listener.local_addr().unwrap();
+    let instance = windlass_core::ids::InstanceId::random("web", 1);
+    let mut route = router.route("busy", &[]);
+    route.targets = vec![Target { instance, name: "web.1".to_owned(), address }];
+    router.upsert(&route).await;
+    let backend = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(filling);
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Those that filled the queue say nothing and are gone.
+            let mut head = [0; 1024];
+            if stream.read(&mut head).await.unwrap_or(0) > 0 {
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                return;
+            }
+        }
+    });
+    let (status, _, text) = get(router.address, "busy.test", "/").await;
+    assert_eq!((status, text.as_str()), (StatusCode::OK, "ok"));
+    backend.await.unwrap();
     router.stop().await;
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::server::{ServerStreamingService, StreamingService, UnaryService};
+use tonic::server::{
+    ClientStreamingService, ServerStreamingService, StreamingService, UnaryService,
+};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tower_service::Service;
@@ -58,8 +60,8 @@ impl Decoder for Text {
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 type Texts = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-/// `greet.Greeter`: `Hello` greets once, `Count` counts to a number, `Chat` answers each message,
-/// `Refuse` fails, `Sleep` takes its time.
+/// `greet.Greeter`: `Hello` greets once, `Count` counts to a number, `Sum` adds up what it gets,
+/// `Chat` answers each message, `Refuse` fails, `Sleep` takes its time.
 #[derive(Clone)]
 struct Greeter;
 
@@ -128,6 +130,24 @@ impl ServerStreamingService<String> for Count {
     }
 }
 
+struct Sum;
+
+impl ClientStreamingService<String> for Sum {
+    type Response = String;
+    type Future = BoxFuture<Response<String>, Status>;
+
+    fn call(&mut self, request: Request<Streaming<String>>) -> Self::Future {
+        Box::pin(async move {
+            let (mut numbers, mut sum) = (request.into_inner(), 0);
+            while let Some(number) = numbers.message().await? {
+                let number = number.parse::<u32>();
+                sum += number.map_err(|_| Status::invalid_argument("no number"))?;
+            }
+            Ok(Response::new(sum.to_string()))
+        })
+    }
+}
+
 struct Chat;
 
 impl StreamingService<String> for Chat {
@@ -162,6 +182,7 @@ impl Service<http::Request<tonic::body::Body>> for Greeter {
                 "/greet.Greeter/Refuse" => grpc.unary(Refuse, request).await,
                 "/greet.Greeter/Sleep" => grpc.unary(Sleep, request).await,
                 "/greet.Greeter/Count" => grpc.server_streaming(Count, request).await,
+                "/greet.Greeter/Sum" => grpc.client_streaming(Sum, request).await,
                 "/greet.Greeter/Chat" => grpc.streaming(Chat, request).await,
                 _ => Status::unimplemented("no such method").into_http(),
             })
@@ -248,6 +269,30 @@ async fn a_server_stream_ends_with_its_status() {
     }
     let status = numbers.message().await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "that was all"));
+    greeters.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_stream_is_answered_at_its_end() {
+    let greeters = Greeters::start().await;
+    for (last, expected) in [("1000", Ok("500500")), ("many", Err(Code::InvalidArgument))] {
+        let (say, said) = tokio::sync::mpsc::channel::<String>(1);
+        let said = tokio_stream::wrappers::ReceiverStream::new(said);
+        let path = "/greet.Greeter/Sum".parse().unwrap();
+        let mut client = greeters.client.clone();
+        let call = tokio::spawn(async move {
+            client.ready().await.unwrap();
+            client.client_streaming(Request::new(said), path, Text).await
+        });
+        for number in 1..1_000 {
+            say.send(number.to_string()).await.unwrap();
+        }
+        assert!(!call.is_finished(), "it is not answered before its end");
+        say.send(last.to_owned()).await.unwrap();
+        drop(say);
+        let answer = call.await.unwrap().map(Response::into_inner).map_err(|s| s.code());
+        assert_eq!(answer.as_deref().map_err(|code| *code), expected);
+    }
     greeters.stop().await;
 }
 

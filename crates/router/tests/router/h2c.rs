@@ -42,7 +42,7 @@ pub fn route(router: &TestRouter, name: &str, backends: &[&Backend]) -> AppRoute
 }
 
 /// Answers with what it got and saw, with trailers.
-async fn mirror() -> Backend {
+pub async fn mirror() -> Backend {
     backend(|request| async move {
         let mut text = format!("{:?} {} {}\n", request.version(), request.method(), request.uri());
         for (name, value) in request.headers() {
@@ -58,6 +58,15 @@ async fn mirror() -> Backend {
         let frames = [Frame::data(Bytes::from(text)), Frame::trailers(trailers)];
         let frames = futures_util::stream::iter(frames.map(Ok::<_, Infallible>));
         Response::new(BodyExt::boxed(StreamBody::new(frames)))
+    })
+    .await
+}
+
+/// Answers with what it gets, as it comes.
+pub async fn echo() -> Backend {
+    backend(|request| async move {
+        let body = request.into_body().map_err(|error| panic!("{error}"));
+        Response::new(BodyExt::boxed(body))
     })
     .await
 }
@@ -132,11 +141,7 @@ async fn requests_share_connections() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_directions_stream_at_once() {
     let router = TestRouter::start().await;
-    let echo = backend(|request| async move {
-        let body = request.into_body().map_err(|error| panic!("{error}"));
-        Response::new(BodyExt::boxed(body))
-    })
-    .await;
+    let echo = echo().await;
     router.upsert(&route(&router, "app", &[&echo])).await;
     let client = Client::connect(router.address).await;
     let request = Request::builder().method("POST").uri("http://app.test/").body(()).unwrap();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -110,11 +110,7 @@ async fn heads_become_those_of_http_1_and_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_streams_share_a_connection() {
-    let backend = Backend::start(|request| async move {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        Response::new(full(request.uri().path().to_owned()))
-    })
-    .await;
+    let backend = Backend::paths().await;
     let router = router_with(|_| {}, &backend).await;
     let client = Client::connect(router.address).await;
     let answers = (0..100).map(|number| {
@@ -187,12 +183,7 @@ async fn what_can_be_read_in_two_ways_is_reset() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn head_and_not_modified_have_no_body() {
-    let backend = Backend::start(|request| async move {
-        let status = if request.method() == Method::HEAD { 200 } else { 304 };
-        let answer = Response::builder().status(status).header("content-length", "1234");
-        answer.body(Empty::new().boxed()).unwrap()
-    })
-    .await;
+    let backend = Backend::without_bodies().await;
     let router = router_with(|_| {}, &backend).await;
     let mut client = Client::connect(router.address).await;
     for method in ["HEAD", "GET", "HEAD"] {
@@ -273,16 +264,7 @@ async fn large_bodies_come_through_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_taken_back_is_over_at_once() {
-    let gate = Arc::new(tokio::sync::Semaphore::new(0));
-    let waiting = Arc::clone(&gate);
-    let backend = Backend::start(move |_| {
-        let gate = Arc::clone(&waiting);
-        async move {
-            drop(gate.acquire().await.unwrap());
-            Response::new(full("late"))
-        }
-    })
-    .await;
+    let (backend, _gate) = Backend::held().await;
     let router = router_with(|_| {}, &backend).await;
     let client = Client::connect(router.address).await;
     let mut requests = client.requests.clone().ready().await.unwrap();

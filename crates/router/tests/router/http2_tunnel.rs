@@ -2,14 +2,13 @@
 
 use crate::http2::{Client, all, ended};
 use crate::support::*;
+use crate::tunnel::echo_to_the_end;
 use bytes::Bytes;
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use windlass_core::route::Availability;
 
 /// Switches to a WebSocket whose frames it does not look at: echoes, and says `bye` once the client
@@ -24,20 +23,7 @@ async fn echo() -> Backend {
         assert_eq!(headers["connection"], "upgrade");
         assert_eq!(headers["sec-websocket-version"], "13");
         assert_eq!(headers["sec-websocket-key"].len(), 24);
-        let upgrade = hyper::upgrade::on(&mut request);
-        tokio::spawn(async move {
-            let mut io = TokioIo::new(upgrade.await.unwrap());
-            let mut buffer = [0; 64 * 1024];
-            loop {
-                match io.read(&mut buffer).await {
-                    Ok(0) => break,
-                    Ok(length) => io.write_all(&buffer[..length]).await.unwrap(),
-                    Err(_) => return,
-                }
-            }
-            io.write_all(b"bye").await.unwrap();
-            io.shutdown().await.unwrap();
-        });
+        tokio::spawn(echo_to_the_end(hyper::upgrade::on(&mut request)));
         Response::builder()
             .status(StatusCode::SWITCHING_PROTOCOLS)
             .header("connection", "upgrade")

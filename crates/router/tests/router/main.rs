@@ -14,6 +14,8 @@ mod hand_over;
 mod http1;
 mod http2;
 mod http2_tunnel;
+mod http3;
+mod http3_connections;
 mod log;
 mod proxies;
 mod routing;

@@ -1,9 +1,9 @@
 //! A router in this process, instances for it, and clients.
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use windlass_core::ids::{AppId, InstanceId};
 use windlass_core::route::{
@@ -219,6 +219,40 @@ impl Backend {
     /// An instance that answers everything with `text`.
     pub async fn says(text: &'static str) -> Self {
         Self::start(move |_| async move { Response::new(full(text)) }).await
+    }
+
+    /// An instance that answers with the path, after a while.
+    pub async fn paths() -> Self {
+        Self::start(|request| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Response::new(full(request.uri().path().to_owned()))
+        })
+        .await
+    }
+
+    /// An instance that says `late`, once for each permit of what is returned with it.
+    pub async fn held() -> (Self, Arc<Semaphore>) {
+        let gate = Arc::new(Semaphore::new(0));
+        let waiting = Arc::clone(&gate);
+        let backend = Self::start(move |_| {
+            let gate = Arc::clone(&waiting);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Response::new(full("late"))
+            }
+        })
+        .await;
+        (backend, gate)
+    }
+
+    /// An instance that answers HEAD with a length, and everything else with 304.
+    pub async fn without_bodies() -> Self {
+        Self::start(|request| async move {
+            let status = if request.method() == Method::HEAD { 200 } else { 304 };
+            let answer = Response::builder().status(status).header("content-length", "1234");
+            answer.body(Empty::new().boxed()).unwrap()
+        })
+        .await
     }
 
     /// An instance that answers with the request as it saw it.

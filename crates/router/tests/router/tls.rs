@@ -23,7 +23,7 @@ use windlass_core::route::{RouteCertificate, RouterCommand, RouterReply};
 use windlass_router::RouterConfig;
 
 /// Starts a router that listens for TLS too; returns where.
-async fn start(adjust: impl FnOnce(&mut RouterConfig)) -> (TestRouter, SocketAddr) {
+pub async fn start(adjust: impl FnOnce(&mut RouterConfig)) -> (TestRouter, SocketAddr) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = RouterConfig::new(
         "127.0.0.1:0".parse().unwrap(),
@@ -37,7 +37,7 @@ async fn start(adjust: impl FnOnce(&mut RouterConfig)) -> (TestRouter, SocketAdd
     (router, https)
 }
 
-fn certificate(hosts: &[&str]) -> (RouteCertificate, CertificateDer<'static>) {
+pub fn certificate(hosts: &[&str]) -> (RouteCertificate, CertificateDer<'static>) {
     let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
     let made = rcgen::generate_simple_self_signed(hosts.clone()).unwrap();
     let (chain_pem, key_pem) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -45,15 +45,15 @@ fn certificate(hosts: &[&str]) -> (RouteCertificate, CertificateDer<'static>) {
     (sent, made.cert.der().clone())
 }
 
-async fn put(router: &TestRouter, certificates: Vec<RouteCertificate>) {
+pub async fn put(router: &TestRouter, certificates: Vec<RouteCertificate>) {
     let reply = router.send(RouterCommand::Certificates { certificates }).await;
     assert_eq!(reply, RouterReply::Applied);
 }
 
-static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+pub static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
 
 /// A client that trusts these certificates and keeps its sessions.
-fn client(
+pub fn client(
     trusted: &[&CertificateDer<'static>],
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&[u8]],
@@ -72,7 +72,7 @@ fn client(
     Arc::new(config)
 }
 
-async fn handshake(
+pub async fn handshake(
     address: SocketAddr,
     config: &Arc<ClientConfig>,
     name: &str,
@@ -82,7 +82,7 @@ async fn handshake(
     TlsConnector::from(Arc::clone(config)).connect(name, stream).await
 }
 
-async fn speak(stream: TlsStream<TcpStream>) -> SendRequest<Full<Bytes>> {
+pub async fn speak(stream: TlsStream<TcpStream>) -> SendRequest<Full<Bytes>> {
     let (sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);

@@ -17,20 +17,7 @@ pub async fn echo() -> Backend {
         if request.headers().get("upgrade").is_none_or(|protocol| protocol != "echo") {
             return Response::new(full("no upgrade"));
         }
-        let upgrade = hyper::upgrade::on(&mut request);
-        tokio::spawn(async move {
-            let mut io = TokioIo::new(upgrade.await.unwrap());
-            let mut buffer = [0; 1024];
-            loop {
-                match io.read(&mut buffer).await {
-                    Ok(0) => break,
-                    Ok(length) => io.write_all(&buffer[..length]).await.unwrap(),
-                    Err(_) => return,
-                }
-            }
-            io.write_all(b"bye").await.unwrap();
-            io.shutdown().await.unwrap();
-        });
+        tokio::spawn(echo_to_the_end(hyper::upgrade::on(&mut request)));
         let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
         switching
             .header("connection", "upgrade")
@@ -39,6 +26,21 @@ pub async fn echo() -> Backend {
             .unwrap()
     })
     .await
+}
+
+/// Echoes what comes through a tunnel, and says `bye` once the other side has closed.
+pub async fn echo_to_the_end(upgrade: hyper::upgrade::OnUpgrade) {
+    let mut io = TokioIo::new(upgrade.await.unwrap());
+    let mut buffer = [0; 64 * 1024];
+    loop {
+        match io.read(&mut buffer).await {
+            Ok(0) => break,
+            Ok(length) => io.write_all(&buffer[..length]).await.unwrap(),
+            Err(_) => return,
+        }
+    }
+    io.write_all(b"bye").await.unwrap();
+    io.shutdown().await.unwrap();
 }
 
 async fn open(router: &TestRouter) -> TcpStream {

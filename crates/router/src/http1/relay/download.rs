@@ -160,7 +160,11 @@ impl Relay<'_> {
         self.after = if keeps { After::Keep } else { After::Close };
         self.reusable = response.keep_alive;
         let instance = self.exchange.guard().map(|guard| guard.target().in_flight.instance());
-        let edits = Edits::of_response(self.exchange.changes(), instance);
+        let edits = Edits::of_response(
+            self.exchange.changes(),
+            instance,
+            self.side.client.alt_svc.as_ref(),
+        );
         response.write(&mut self.out, head, self.asked, self.after, &edits);
         self.download = Some(Flow::new(response.framing, self.asked.modern));
     }

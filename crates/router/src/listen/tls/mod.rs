@@ -8,6 +8,7 @@ pub(crate) use tickets::TicketKeys;
 
 use crate::table::TableStore;
 use certificates::{CertificateTable, InvalidCertificate, unchecked_key};
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -31,6 +32,9 @@ const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/pla
 
 /// What clients and this router may speak after the handshake, best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// What is spoken over QUIC.
+const OVER_QUIC: [&[u8]; 1] = [b"h3"];
 
 /// A client's stream after its handshake, and the name that it asked for.
 type Accepted = (TlsStream<TcpStream>, Option<Box<str>>);
@@ -113,6 +117,14 @@ impl Tls {
     /// Returns the keys with which the next router opens the tickets of this one.
     pub fn ticket_keys(&self) -> TicketKeys {
         self.tickets.keys()
+    }
+
+    /// Returns the same for QUIC: these certificates at every moment, and no data before the
+    /// handshake has ended, which somebody could send twice.
+    pub fn quic_config(&self) -> io::Result<QuicServerConfig> {
+        let resolver = Arc::clone(&self.certificates) as _;
+        let config = server_config(resolver, &OVER_QUIC, &self.tickets)?;
+        QuicServerConfig::try_from(config).map_err(io::Error::other)
     }
 
     /// Shakes hands. Returns `None` when the client was a certificate authority, which has seen

@@ -7,14 +7,14 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Whether a request is a call of gRPC.
-pub(super) fn is_call(headers: &HeaderMap) -> bool {
+pub(crate) fn is_call(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     kind.strip_prefix(b"application/grpc")
         .is_some_and(|rest| rest.first().is_none_or(|next| matches!(next, b'+' | b';')))
 }
 
 /// Makes an answer of the router one that has a status of gRPC and nothing else.
-pub(super) fn to_status(parts: &mut Parts) {
+pub(crate) fn to_status(parts: &mut Parts) {
     // As gRPC maps the statuses of HTTP (its document "http-grpc-status-mapping").
     let status = match parts.status {
         StatusCode::BAD_REQUEST => "13",

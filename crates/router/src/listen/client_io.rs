@@ -1,46 +1,21 @@
 //! A client's socket that knows when the client was last heard of, and gives up writing to one
 //! that has not read for too long.
 
+use crate::last_time::LastTime;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
-/// When the client was last heard of.
-pub(super) struct Heard {
-    epoch: Instant,
-    /// Milliseconds from `epoch`.
-    last: AtomicU64,
-}
-
-impl Heard {
-    pub fn new() -> Self {
-        Self { epoch: Instant::now(), last: AtomicU64::new(0) }
-    }
-
-    /// The time on the connection's clock.
-    pub fn now(&self) -> Duration {
-        self.epoch.elapsed()
-    }
-
-    /// How long the client has been silent.
-    pub fn silence(&self) -> Duration {
-        self.now().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
-    }
-
-    fn note(&self) {
-        let elapsed = u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(elapsed, Ordering::Relaxed);
-    }
-}
-
-pub(super) struct ClientIo<S> {
+/// A client's stream, of whatever transport.
+pub(crate) struct ClientIo<S> {
     stream: S,
-    heard: Arc<Heard>,
+    /// When the client was last heard of.
+    heard: Arc<LastTime>,
     stall: Option<Pin<Box<Sleep>>>,
     limit: Duration,
     stalled: Arc<AtomicBool>,
@@ -48,10 +23,11 @@ pub(super) struct ClientIo<S> {
 
 impl<S> ClientIo<S> {
     /// `stalled` becomes true when a write has made no progress for `limit`.
-    pub fn new(stream: S, heard: Arc<Heard>, limit: Duration, stalled: Arc<AtomicBool>) -> Self {
+    pub fn new(stream: S, heard: Arc<LastTime>, limit: Duration, stalled: Arc<AtomicBool>) -> Self {
         Self { stream, heard, stall: None, limit, stalled }
     }
 
+    /// Watches the time while a write makes no progress.
     fn watch(
         &mut self,
         cx: &mut Context<'_>,

@@ -11,7 +11,7 @@ const FORGIVEN_IN_A_SECOND: f64 = 20.0;
 
 /// What one connection has taken back, less what is forgiven since.
 #[derive(Default)]
-pub(super) struct TakenBack {
+pub(crate) struct TakenBack {
     level: f64,
     /// Time on the connection's clock.
     last: Duration,

@@ -1,4 +1,5 @@
-//! Heads of HTTP/2 made those of HTTP/1 and back (RFC 9113, 8.2 and 8.3; RFC 8441).
+//! Heads of HTTP/2 and HTTP/3 made those of HTTP/1 and back (RFC 9113, 8.2 and 8.3; RFC 8441;
+//! RFC 9114, 4.2 and 4.3).
 
 use h2::ext::Protocol;
 use http::header::{self, HeaderName};
@@ -21,13 +22,13 @@ const OF_HTTP1: [HeaderName; 5] = [
 
 /// The head can be read in two ways: the stream is reset.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// Makes the head of a request what HTTP/1 would have brought, but for its version: origin form, one
-/// `Host`, one `Cookie`. Returns whether the client wants a WebSocket. That the pseudo-headers are there once
-/// and that no header of a connection is, `h2` has checked.
-pub(super) fn to_http1(parts: &mut Parts) -> Result<bool, Malformed> {
-    // h2 has compared the body's length with the first one only.
+/// `Host`, one `Cookie`. Returns whether the client wants a WebSocket. That no header of a connection
+/// is there `h2` has checked, and [`check`] does it for HTTP/3.
+pub(crate) fn to_http1(parts: &mut Parts) -> Result<bool, Malformed> {
+    // The body's length is compared with one only.
     if parts.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
         return Err(Malformed);
     }
@@ -101,14 +102,22 @@ fn websocket_key() -> HeaderValue {
     HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Makes the headers of an answer those of HTTP/2.
-pub(super) fn to_http2(headers: &mut HeaderMap) {
+/// Refuses what speaks of one connection of HTTP/1, which nobody may say here.
+pub(crate) fn check(headers: &HeaderMap) -> Result<(), Malformed> {
+    let te = headers.get_all(header::TE).iter();
+    let only_trailers = te.into_iter().all(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let says_none = OF_HTTP1.iter().all(|name| !headers.contains_key(name));
+    if only_trailers && says_none { Ok(()) } else { Err(Malformed) }
+}
+
+/// Takes the headers that speak of one connection of HTTP/1 out of an answer.
+pub(crate) fn to_stream(headers: &mut HeaderMap) {
     OF_HTTP1.iter().for_each(|name| drop(headers.remove(name)));
 }
 
 /// The same for the answer that begins a WebSocket.
-pub(super) fn to_tunnel(headers: &mut HeaderMap) {
-    to_http2(headers);
+pub(crate) fn to_tunnel(headers: &mut HeaderMap) {
+    to_stream(headers);
     [WEBSOCKET_ACCEPT, header::CONTENT_LENGTH].iter().for_each(|name| drop(headers.remove(name)));
 }
 
@@ -176,12 +185,27 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_no_header_of_a_connection() {
+        for (name, value, fine) in [
+            ("te", "trailers", true),
+            ("te", "gzip", false),
+            ("transfer-encoding", "chunked", false),
+            ("connection", "close", false),
+            ("upgrade", "websocket", false),
+            ("content-length", "1", true),
+        ] {
+            let headers = parts("GET", "/", &[(name, value)]).headers;
+            assert_eq!(check(&headers).is_ok(), fine, "{name}: {value}");
+        }
+    }
+
+    #[test]
     fn an_answer_has_no_header_of_a_connection() {
         let mut headers = HeaderMap::new();
         for name in ["connection", "keep-alive", "transfer-encoding", "upgrade", "x", "trailer"] {
             headers.insert(name, HeaderValue::from_static("v"));
         }
-        to_http2(&mut headers);
+        to_stream(&mut headers);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["trailer", "x"]);
