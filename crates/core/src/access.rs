@@ -1,5 +1,11 @@
 //! Who may do what with an app: permissions, and the sets of them that people are given.
 
+mod roles;
+mod scopes;
+
+pub use roles::{Standing, TeamRole, UnknownRole};
+pub use scopes::{Area, Scope, Scopes, UnknownScope, Wants};
+
 use std::fmt;
 use std::str::FromStr;
 

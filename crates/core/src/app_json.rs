@@ -2,6 +2,7 @@
 
 mod at;
 mod cron;
+mod environments;
 mod sections;
 
 pub use at::AppJsonError;
@@ -58,9 +59,11 @@ pub struct Scripts {
     pub first_postdeploy: Option<Script>,
     /// After each deploy (`dokku.postdeploy`).
     pub postdeploy: Option<Script>,
+    /// Before a review app is destroyed (Heroku's `pr-predestroy`).
+    pub predestroy: Option<Script>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Script {
     pub command: String,
     /// Environment beside the config vars.
@@ -80,8 +83,16 @@ pub struct CronJob {
 impl AppJson {
     /// Parses the file's content.
     pub fn parse(bytes: &[u8]) -> Result<Self, AppJsonError> {
+        Self::parse_in(bytes, None)
+    }
+
+    /// The same as it counts in one of the file's `environments` (`review`).
+    pub fn parse_in(bytes: &[u8], environment: Option<&str>) -> Result<Self, AppJsonError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let root: Value = serde_json::from_slice(bytes)?;
+        let mut root: Value = serde_json::from_slice(bytes)?;
+        if let Some(environment) = environment {
+            root = environments::overlaid(&root, environment)?;
+        }
         sections::read(&At::root(&root))
     }
 

@@ -46,6 +46,8 @@ uuid_id! {
     AppId,
     /// Identifies a build.
     BuildId,
+    /// Identifies a slug: that of a build has the build's number.
+    SlugId,
     /// Identifies a release; people use its version number within the app.
     ReleaseId,
     /// Identifies a user.
@@ -66,8 +68,38 @@ uuid_id! {
     CertificateId,
     /// Identifies a cron job.
     CronJobId,
+    /// Identifies a webhook.
+    WebhookId,
+    /// Identifies an event that webhooks are told of.
+    WebhookEventId,
+    /// Identifies the telling of one event to one webhook.
+    WebhookDeliveryId,
+    /// Identifies a log drain.
+    LogDrainId,
     /// Identifies a run of a cron job; people use its number within the app.
     CronRunId,
+    /// Identifies a pipeline.
+    PipelineId,
+    /// Identifies an app's place in a pipeline.
+    CouplingId,
+    /// Identifies a promotion.
+    PromotionId,
+    /// Identifies what a promotion does to one app.
+    PromotionTargetId,
+    /// Identifies a review app, which outlives the app that it is.
+    ReviewAppId,
+    /// Identifies the setup of an app from a source.
+    AppSetupId,
+    /// Identifies a team; stays the same when the team is renamed.
+    TeamId,
+    /// Identifies somebody's place in a team.
+    MembershipId,
+    /// Identifies what somebody has been given on one app.
+    CollaboratorId,
+    /// Identifies an invitation (never the secret in its link).
+    InvitationId,
+    /// Identifies the offer of an app to somebody.
+    AppTransferId,
 }
 
 /// Identifies one launch of one process, for example `web-1-5f0c2a91`. Never used twice,

@@ -27,6 +27,10 @@ pub enum InvalidName {
         "{0:?} is not a cron job's name: use lowercase letters, digits and dashes (at most 40)"
     )]
     Cron(String),
+    #[error(
+        "{0:?} is not a pipeline's name: use lowercase letters, digits and dashes, starting with a letter (2 to 30)"
+    )]
+    Pipeline(String),
 }
 
 macro_rules! name_type {
@@ -78,6 +82,11 @@ name_type!(
             && s.as_bytes()[0].is_ascii_lowercase()
             && !s.ends_with('-')
     }
+);
+
+name_type!(
+    /// The name of a pipeline: 2 to 30 characters, as an app's.
+    PipelineName, Pipeline, |s| s.parse::<AppName>().is_ok()
 );
 
 name_type!(

@@ -1,17 +1,28 @@
 //! What a new release means for the formation.
 
-use crate::app_json::CronJob;
+use crate::app_json::{CronJob, Script};
 use crate::checks::Checks;
+use crate::ids::{Digest, SlugId};
 use crate::names::ProcessType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What app.json says about running a release.
+/// What a release says about how it is run, beside its image and process types.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct ReleaseManifest {
     pub checks: Checks,
     pub cron: Vec<CronJob>,
+    /// What runs before the app is destroyed, if it is a review app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predestroy: Option<Script>,
+    /// Images of process types that do not run the release's own: those that were pushed to the
+    /// registry one by one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<ProcessType, Digest>,
+    /// The slug that was released, if it is not that of the release's build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slug: Option<SlugId>,
 }
 
 /// Returns the formation that goes with a release's process types: quantities are kept, a `web`

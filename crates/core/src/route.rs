@@ -107,6 +107,9 @@ pub struct ListenOptions {
     /// with it.
     #[serde(default)]
     pub without_h2c: bool,
+    /// Whether HTTP/3 is served too, on the UDP port with the number of the one of `https`.
+    #[serde(default)]
+    pub http3: bool,
 }
 
 impl ListenOptions {

@@ -1,17 +1,21 @@
 //! Apps and their formations.
 
-use crate::{Deploys, Result, Store, json, parsed, taken};
+use crate::{Deploys, Result, Store, json, parsed, parsed_optional, taken};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-use windlass_core::ids::{AppId, UserId};
+use windlass_core::ids::{AppId, TeamId, UserId};
 use windlass_core::names::{AppName, ProcessType};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     pub id: AppId,
     pub name: AppName,
+    /// Whose it is; of a team's app who stands for the team where a person must be named.
     pub owner: UserId,
+    pub team: Option<TeamId>,
+    /// Only those of the team who were added to the app see it.
+    pub locked: bool,
     pub maintenance: bool,
     /// Raised by a restart: instances of a lower generation are replaced.
     pub restart_generation: u64,
@@ -37,6 +41,8 @@ fn app(row: &Row<'_>) -> rusqlite::Result<App> {
         id: parsed(row, "id")?,
         name: parsed(row, "name")?,
         owner: parsed(row, "owner")?,
+        team: parsed_optional(row, "team")?,
+        locked: row.get("locked")?,
         maintenance: row.get("maintenance")?,
         restart_generation: row.get::<_, i64>("restart_generation")? as u64,
         current_release: row.get("current_release")?,
@@ -52,13 +58,16 @@ impl Store {
     pub fn insert_app(&self, app: &App) -> Result<()> {
         self.connection()
             .execute(
-                "INSERT INTO apps (id, name, owner, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO apps (id, name, owner, created_at, updated_at, team, locked)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     app.id.to_string(),
                     app.name.as_str(),
                     app.owner.to_string(),
                     app.created_at as i64,
-                    app.updated_at as i64
+                    app.updated_at as i64,
+                    app.team.map(|team| team.to_string()),
+                    app.locked,
                 ],
             )
             .map_err(taken(&format!("Name {}", app.name)))?;

@@ -22,6 +22,8 @@ pub struct Deploys {
     pub canary: Option<CanaryState>,
     /// Limits and sizes that somebody chose, by process type.
     pub limits: BTreeMap<ProcessType, ProcessLimits>,
+    /// The stack that somebody chose for the next deploy: `container`.
+    pub build_stack: Option<String>,
 }
 
 impl Store {

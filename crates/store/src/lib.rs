@@ -5,43 +5,72 @@
 #![forbid(unsafe_code)]
 
 mod acme;
+mod activity;
+mod app_transfers;
 mod apps;
 mod buildpacks;
 mod builds;
 mod certificates;
+mod collaborators;
 mod copy;
 mod cron;
 mod cron_runs;
 mod deploys;
 mod domains;
 mod git;
+mod invitations;
+mod log_drains;
 mod migrations;
 mod network_links;
+mod pipelines;
+mod pushed;
 mod registries;
 mod releases;
 mod routing_settings;
 mod seal;
+mod second_factors;
+mod slugs;
 mod status;
+mod teams;
+mod tokens;
 mod users;
 mod volumes;
+mod webhook_deliveries;
+mod webhooks;
 
 pub use acme::AcmeAccount;
+pub use activity::{ACTIVITY_KEPT, Activity};
+pub use app_transfers::{AppTransfer, TransferState, UnknownTransferState};
 pub use apps::{App, Formation};
 pub use builds::Build;
 pub use certificates::{Certificate, CertificateAuthority};
+pub use collaborators::Collaborator;
 pub use copy::{copy_database, known_schema, schema_of};
 pub use cron::CronJob;
 pub use cron_runs::{CronRun, NewCronRun};
 pub use deploys::Deploys;
 pub use domains::Domain;
 pub use git::{GitCredential, GitSource};
+pub use invitations::Invitation;
+pub use log_drains::LogDrain;
 pub use network_links::NetworkLink;
+pub use pipelines::{
+    AppSetup, Coupling, OwnerKind, Pipeline, PipelineOwner, Promotion, PromotionTarget, ReviewApp,
+    ReviewAppConfig, ReviewAppStatus,
+};
+pub use pushed::PushedManifest;
 pub use registries::Registry;
 pub use releases::{NewRelease, Release};
 pub use seal::SealingKey;
+pub use second_factors::SecondFactor;
+pub use slugs::Slug;
 pub use status::Status;
+pub use teams::{Given, Membership, Team};
+pub use tokens::USE_RESOLUTION;
 pub use users::{Key, Token, User};
 pub use volumes::{Volume, VolumeSnapshot};
+pub use webhook_deliveries::{DeliveryAttempt, DeliveryStatus, WebhookDelivery, WebhookEvent};
+pub use webhooks::{WatchedApp, Webhook, WebhookTarget};
 
 use rusqlite::Connection;
 use std::os::unix::fs::PermissionsExt;
@@ -162,4 +191,8 @@ fn taken(what: &str) -> impl FnOnce(rusqlite::Error) -> StoreError + '_ {
 #[cfg(test)]
 mod cron_tests;
 #[cfg(test)]
+mod people_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod webhook_tests;

@@ -16,6 +16,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_certificates.sql"),
     include_str!("migrations/0011_acme.sql"),
     include_str!("migrations/0012_routing.sql"),
+    include_str!("migrations/0013_people.sql"),
+    include_str!("migrations/0014_slugs.sql"),
+    include_str!("migrations/0015_pipelines.sql"),
+    include_str!("migrations/0016_webhooks.sql"),
 ];
 
 /// Returns the number of the last migration.

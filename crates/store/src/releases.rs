@@ -4,7 +4,7 @@ use crate::apps::scale_in;
 use crate::{Result, Status, Store, StoreError, json, parsed, parsed_optional, to_json};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_core::ids::{AppId, BuildId, Digest, ReleaseId, UserId};
+use windlass_core::ids::{AppId, BuildId, Digest, ReleaseId, SlugId, UserId};
 use windlass_core::names::ProcessType;
 use windlass_core::release::ReleaseManifest;
 
@@ -28,6 +28,19 @@ pub struct Release {
     pub commit: Option<String>,
     pub created_at: u64,
     pub updated_at: u64,
+}
+
+impl Release {
+    /// Returns the image that a process type runs: its own, else the release's.
+    #[must_use]
+    pub fn image_of(&self, process: &ProcessType) -> Option<&Digest> {
+        self.manifest.images.get(process).or(self.image.as_ref())
+    }
+
+    /// Returns every image that the release needs.
+    pub fn images(&self) -> impl Iterator<Item = &Digest> {
+        self.image.iter().chain(self.manifest.images.values())
+    }
 }
 
 /// What a release is made of; the store gives it its number.
@@ -172,19 +185,36 @@ impl Store {
         rows.into_iter().map(|raw| self.open_release(raw)).collect()
     }
 
-    /// Returns the images of the `count` newest releases of every app and of every current one:
-    /// those that must not be collected.
+    /// Returns the images of the `count` newest releases of every app and of every current one,
+    /// and those that were pushed: what must not be collected.
     pub fn images_in_use(&self, count: u32) -> Result<BTreeSet<Digest>> {
         let connection = self.connection();
         let mut statement = connection.prepare(
-            "SELECT DISTINCT releases.image FROM releases JOIN apps ON apps.id = releases.app
-             WHERE releases.image IS NOT NULL AND (releases.version = apps.current_release OR releases.version >
-                (SELECT MAX(version) FROM releases newest WHERE newest.app = releases.app) - ?1)",
+            "WITH kept AS (SELECT releases.image, releases.manifest FROM releases JOIN apps ON apps.id = releases.app
+                WHERE releases.version = apps.current_release OR releases.version >
+                    (SELECT MAX(version) FROM releases newest WHERE newest.app = releases.app) - ?1)
+             SELECT image FROM kept WHERE image IS NOT NULL
+             UNION SELECT own.value FROM kept, json_each(kept.manifest, '$.images') AS own
+             UNION SELECT image FROM registry_manifests",
         )?;
         let images = statement
             .query_map([count], |row| parsed(row, "image"))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(images)
+    }
+
+    /// Returns the newest releases of a slug, of one app or of all: at most 20.
+    pub fn releases_of_slug(&self, slug: SlugId, app: Option<AppId>) -> Result<Vec<Release>> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(
+            "SELECT * FROM releases WHERE (?2 IS NULL OR app = ?2) AND image IS NOT NULL
+                AND (build = ?1 OR json_extract(manifest, '$.slug') = ?1)
+             ORDER BY created_at DESC, version DESC LIMIT 20",
+        )?;
+        let rows: Vec<_> = statement
+            .query_map(params![slug.to_string(), app.map(|app| app.to_string())], raw)?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.into_iter().map(|raw| self.open_release(raw)).collect()
     }
 
     fn open_release(&self, raw: (Release, Vec<u8>)) -> Result<Release> {

@@ -3,12 +3,19 @@ use crate::{
     StoreError, Token, User,
 };
 use std::collections::BTreeMap;
+use windlass_core::access::Scopes;
 use windlass_core::ids::{AppId, NetworkLinkId, TokenId, UserId};
 
 pub(crate) fn store() -> (tempfile::TempDir, Store, User) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    let user = User { id: UserId::random(), email: "owner@localhost".into(), created_at: 1 };
+    let user = User {
+        id: UserId::random(),
+        email: "owner@localhost".into(),
+        name: None,
+        last_login_at: None,
+        created_at: 1,
+    };
     store.insert_user(&user).unwrap();
     (directory, store, user)
 }
@@ -18,6 +25,8 @@ pub(crate) fn app(store: &Store, user: &User, name: &str) -> App {
         id: AppId::random(),
         name: name.parse().unwrap(),
         owner: user.id,
+        team: None,
+        locked: false,
         maintenance: false,
         restart_generation: 0,
         current_release: 0,
@@ -117,14 +126,22 @@ fn tokens_authenticate_and_are_revoked() {
         id: TokenId::random(),
         user: user.id,
         description: "laptop".into(),
+        scopes: Scopes::of_names(["read"]).unwrap(),
         created_at: 1,
+        updated_at: 1,
+        expires_at: Some(10),
         last_used_at: None,
     };
     store.insert_token(&token, "s3cret").unwrap();
-    assert_eq!(store.authenticate("s3cret").unwrap().unwrap().1, user);
-    assert!(store.authenticate("S3cret").unwrap().is_none());
+    assert_eq!(store.authenticate("s3cret", 9).unwrap().unwrap(), (token.clone(), user.clone()));
+    assert!(store.authenticate("S3cret", 9).unwrap().is_none());
+    assert!(store.authenticate("s3cret", 10).unwrap().is_none(), "it has expired");
+    assert!(store.tokens(user.id, 10).unwrap().is_empty());
+    store.replace_token_secret(token.id, "other", None, 11).unwrap();
+    assert!(store.authenticate("s3cret", 9).unwrap().is_none());
+    assert_eq!(store.authenticate("other", 99).unwrap().unwrap().0.updated_at, 11);
     assert!(store.delete_token(user.id, token.id).unwrap());
-    assert!(store.authenticate("s3cret").unwrap().is_none());
+    assert!(store.authenticate("other", 9).unwrap().is_none());
 }
 
 #[test]

@@ -1,14 +1,18 @@
-//! Users and what they prove themselves with: tokens (kept as hashes) and SSH keys.
+//! Users and their SSH keys.
 
 use crate::{Result, Store, parsed, taken};
-use ring::digest::{SHA256, digest};
 use rusqlite::{OptionalExtension, Row, params};
+use windlass_core::access::Scopes;
 use windlass_core::ids::{KeyId, TokenId, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
     pub email: String,
+    /// What they want to be called.
+    pub name: Option<String>,
+    /// When a token was last made for them interactively.
+    pub last_login_at: Option<u64>,
     pub created_at: u64,
 }
 
@@ -17,7 +21,12 @@ pub struct Token {
     pub id: TokenId,
     pub user: UserId,
     pub description: String,
+    pub scopes: Scopes,
     pub created_at: u64,
+    pub updated_at: u64,
+    /// It is good for nothing from then on; `None`: never.
+    pub expires_at: Option<u64>,
+    /// To within a minute.
     pub last_used_at: Option<u64>,
 }
 
@@ -33,21 +42,13 @@ pub struct Key {
     pub created_at: u64,
 }
 
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(crate) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: parsed(row, "id")?,
         email: row.get("email")?,
+        name: row.get("name")?,
+        last_login_at: row.get::<_, Option<i64>>("last_login_at")?.map(|at| at as u64),
         created_at: row.get::<_, i64>("created_at")? as u64,
-    })
-}
-
-fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
-    Ok(Token {
-        id: parsed(row, "id")?,
-        user: parsed(row, "user")?,
-        description: row.get("description")?,
-        created_at: row.get::<_, i64>("created_at")? as u64,
-        last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(|at| at as u64),
     })
 }
 
@@ -66,8 +67,8 @@ impl Store {
     pub fn insert_user(&self, user: &User) -> Result<()> {
         self.connection()
             .execute(
-                "INSERT INTO users (id, email, created_at) VALUES (?1, ?2, ?3)",
-                params![user.id.to_string(), user.email, user.created_at as i64],
+                "INSERT INTO users (id, email, name, created_at) VALUES (?1, ?2, ?3, ?4)",
+                params![user.id.to_string(), user.email, user.name, user.created_at as i64],
             )
             .map_err(taken(&format!("the user {}", user.email)))?;
         Ok(())
@@ -77,63 +78,75 @@ impl Store {
     pub fn owner(&self) -> Result<Option<User>> {
         Ok(self
             .connection()
-            .query_row("SELECT * FROM users ORDER BY created_at, rowid LIMIT 1", [], user)
+            .prepare_cached("SELECT * FROM users ORDER BY created_at, rowid LIMIT 1")?
+            .query_row([], user)
             .optional()?)
     }
 
     pub fn user(&self, id: UserId) -> Result<Option<User>> {
         Ok(self
             .connection()
-            .query_row("SELECT * FROM users WHERE id = ?1", [id.to_string()], user)
+            .prepare_cached("SELECT * FROM users WHERE id = ?1")?
+            .query_row([id.to_string()], user)
             .optional()?)
     }
 
-    /// Stores a token; only the SHA-256 of its secret is kept.
-    pub fn insert_token(&self, token: &Token, secret: &str) -> Result<()> {
+    /// Returns the user with this address, in lower case, unless they left.
+    pub fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        Ok(self
+            .connection()
+            .prepare_cached("SELECT * FROM users WHERE lower(email) = ?1 AND removed_at IS NULL")?
+            .query_row([email.to_ascii_lowercase()], user)
+            .optional()?)
+    }
+
+    /// Returns everybody who has not left, the server's owner first.
+    pub fn users(&self) -> Result<Vec<User>> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(
+            "SELECT * FROM users WHERE removed_at IS NULL ORDER BY created_at, rowid",
+        )?;
+        let users = statement.query_map([], user)?.collect::<rusqlite::Result<_>>()?;
+        Ok(users)
+    }
+
+    pub fn set_user_name(&self, id: UserId, name: Option<&str>) -> Result<()> {
+        self.connection()
+            .execute("UPDATE users SET name = ?2 WHERE id = ?1", params![id.to_string(), name])?;
+        Ok(())
+    }
+
+    pub fn set_last_login(&self, id: UserId, at: u64) -> Result<()> {
         self.connection().execute(
-            "INSERT INTO tokens (id, user, hash, description, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                token.id.to_string(),
-                token.user.to_string(),
-                digest(&SHA256, secret.as_bytes()).as_ref(),
-                token.description,
-                token.created_at as i64
-            ],
+            "UPDATE users SET last_login_at = ?2 WHERE id = ?1",
+            params![id.to_string(), at as i64],
         )?;
         Ok(())
     }
 
-    /// Returns the token and user whose secret is given.
-    pub fn authenticate(&self, secret: &str) -> Result<Option<(Token, User)>> {
-        let connection = self.connection();
-        let hash = digest(&SHA256, secret.as_bytes());
-        let found = connection
-            .prepare_cached("SELECT * FROM tokens WHERE hash = ?1")?
-            .query_row([hash.as_ref()], token)
-            .optional()?;
-        let Some(token) = found else { return Ok(None) };
-        let user = connection
-            .prepare_cached("SELECT * FROM users WHERE id = ?1")?
-            .query_row([token.user.to_string()], user)?;
-        Ok(Some((token, user)))
-    }
-
-    pub fn tokens(&self, of: UserId) -> Result<Vec<Token>> {
-        let connection = self.connection();
-        let mut statement = connection
-            .prepare("SELECT * FROM tokens WHERE user = ?1 ORDER BY created_at, rowid")?;
-        let tokens =
-            statement.query_map([of.to_string()], token)?.collect::<rusqlite::Result<_>>()?;
-        Ok(tokens)
-    }
-
-    /// Returns whether there was such a token of this user.
-    pub fn delete_token(&self, of: UserId, id: TokenId) -> Result<bool> {
-        let deleted = self.connection().execute(
-            "DELETE FROM tokens WHERE user = ?1 AND id = ?2",
-            [of.to_string(), id.to_string()],
+    /// Takes everything from a user that lets them in; builds and releases go on naming them.
+    /// Apps of teams that they made become `heir`'s in name.
+    pub fn remove_user(&self, id: UserId, heir: UserId, now: u64) -> Result<()> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        for table in ["tokens", "keys", "team_members", "collaborators", "second_factors"] {
+            let statement = format!("DELETE FROM {table} WHERE user = ?1");
+            transaction.execute(&statement, [id.to_string()])?;
+        }
+        transaction.execute(
+            "DELETE FROM app_transfers WHERE owner = ?1 OR recipient = ?1",
+            [id.to_string()],
         )?;
-        Ok(deleted > 0)
+        transaction.execute("DELETE FROM invitations WHERE invited_by = ?1", [id.to_string()])?;
+        transaction.execute(
+            "UPDATE apps SET owner = ?2 WHERE owner = ?1 AND team IS NOT NULL",
+            [id.to_string(), heir.to_string()],
+        )?;
+        transaction.execute(
+            "UPDATE users SET removed_at = ?2 WHERE id = ?1",
+            params![id.to_string(), now as i64],
+        )?;
+        Ok(transaction.commit()?)
     }
 
     pub fn insert_key(&self, key: &Key) -> Result<()> {

@@ -170,16 +170,17 @@ fn buildpacks(at: &At<'_>, warnings: &mut Vec<String>) -> Result<Vec<String>> {
 }
 
 fn scripts(at: &At<'_>, warnings: &mut Vec<String>) -> Result<Scripts> {
-    // Those of pipelines and review apps are checked and have no effect.
+    // Those of tests are checked and have no effect.
     let known = ["predeploy", "postdeploy", "dokku", "test", "test-setup", "pr-predestroy", "lint"];
     at.warn_of_others(&known, warnings)?;
-    for key in ["test", "test-setup", "pr-predestroy", "lint"] {
+    for key in ["test", "test-setup", "lint"] {
         script(at, key, warnings)?;
     }
     let mut scripts = Scripts {
         predeploy: script(at, "predeploy", warnings)?,
         first_postdeploy: script(at, "postdeploy", warnings)?,
         postdeploy: None,
+        predestroy: script(at, "pr-predestroy", warnings)?,
     };
     if let Some(dokku) = at.field("dokku") {
         dokku.warn_of_others(&["predeploy", "postdeploy"], warnings)?;

@@ -1,0 +1,51 @@
+//! Features as Heroku has them, under Heroku's names: those that mean something here.
+
+/// A feature of apps.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AppFeature {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub description: &'static str,
+    pub kind: AppFeatureKind,
+}
+
+/// What a feature is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppFeatureKind {
+    /// The deploy strategy: off is `recreate`.
+    Preboot,
+    /// The routing setting `sticky`.
+    SessionAffinity,
+    /// `ps:exec`, which is always there.
+    Exec,
+}
+
+impl AppFeature {
+    pub const ALL: [Self; 3] = [
+        Self {
+            name: "http-session-affinity",
+            title: "Session affinity",
+            description: "Send the requests of one client to the same process while it is up. The same as `windlass routing:set sticky=on`.",
+            kind: AppFeatureKind::SessionAffinity,
+        },
+        Self {
+            name: "preboot",
+            title: "Preboot",
+            description: "Start the new release and see that it answers before the old one is stopped. On unless somebody chose otherwise; off, the old one is stopped first (`windlass deploys:set strategy=recreate`).",
+            kind: AppFeatureKind::Preboot,
+        },
+        Self {
+            name: "runtime-heroku-exec",
+            title: "Exec",
+            description: "Run commands in processes that are running (`windlass ps:exec`). Always on.",
+            kind: AppFeatureKind::Exec,
+        },
+    ];
+
+    /// Finds a feature by its name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        const ALL: &[AppFeature] = &AppFeature::ALL;
+        ALL.iter().find(|feature| feature.name == name)
+    }
+}
