@@ -3,12 +3,23 @@
 use crate::manifest::{Descriptor, Index, LAYOUT, MANIFEST_TYPE, TAG_ANNOTATION};
 use crate::store::json;
 use crate::tar_stream::{Attributes, TarStream};
-use crate::{ImageStore, OciError};
+use crate::{ImageDocuments, ImageStore, OciError};
 use std::io::{self, Write};
 use std::path::Path;
 use windlass_core::ids::Digest;
 
 impl ImageStore {
+    /// Returns an image's manifest and its config, as they are stored.
+    pub fn documents(&self, image: &Digest) -> Result<ImageDocuments, OciError> {
+        let manifest = self.manifest(image)?;
+        let missing = || OciError::NoSuchImage(image.to_string());
+        Ok(ImageDocuments {
+            manifest: self.blob(image)?.ok_or_else(missing)?,
+            config: self.blob(&manifest.config.digest)?.ok_or_else(missing)?,
+            config_digest: manifest.config.digest,
+        })
+    }
+
     /// Writes an image with all its layers as an archive that is an OCI layout and what
     /// `docker save` writes in one. `name` is what the image is called in it (`app:v3`).
     pub fn export_archive(

@@ -8,8 +8,9 @@ use crate::{ImageConfig, ImageStore, Layer, OciError, digest_of};
 use flate2::read::MultiGzDecoder;
 use ring::digest::{Context, SHA256};
 use serde::Deserialize;
-use std::io::{self, Read};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read, Take};
+use std::path::{Path, PathBuf};
 use windlass_core::ids::Digest;
 
 /// How large what is imported may be.
@@ -99,6 +100,32 @@ impl ImageStore {
                     .to_owned(),
             ));
         };
+        self.import_parts(&archive, &parts, limits, change)
+    }
+
+    /// Imports the image whose config and layers are files of their own, as they were pushed.
+    /// `layers` are given lowest first, each with the digest of its bytes. Otherwise as
+    /// [`ImageStore::import_archive`].
+    pub fn import_blobs(
+        &self,
+        config: Vec<u8>,
+        layers: &[(PathBuf, Digest)],
+        limits: &ImportLimits,
+        change: impl FnOnce(ImageConfig) -> ImageConfig,
+    ) -> Result<Digest, OciError> {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let layers = layers.iter().map(|(file, digest)| (path(file), Some(digest.clone())));
+        let parts = Parts { config, layers: layers.collect() };
+        self.import_parts(&BlobFiles, &parts, limits, change)
+    }
+
+    fn import_parts(
+        &self,
+        source: &dyn LayerSource,
+        parts: &Parts,
+        limits: &ImportLimits,
+        change: impl FnOnce(ImageConfig) -> ImageConfig,
+    ) -> Result<Digest, OciError> {
         let config: ConfigFile = document(&parts.config, "the image's config")?;
         check_platform(&config.architecture, &config.os)?;
         if config.rootfs.diff_ids.len() != parts.layers.len() {
@@ -112,7 +139,7 @@ impl ImageStore {
         for (diff_id, (path, digest)) in config.rootfs.diff_ids.iter().zip(&parts.layers) {
             let layer = match self.imported_layer(diff_id)? {
                 Some(layer) => layer,
-                None => self.import_layer(&archive, path, digest.as_ref(), diff_id, limits)?,
+                None => self.import_layer(source, path, digest.as_ref(), diff_id, limits)?,
             };
             // overlayfs takes each directory once. The upper of two equal layers covers the lower.
             layers.retain(|lower| lower.diff_id != layer.diff_id);
@@ -137,14 +164,14 @@ impl ImageStore {
 
     fn import_layer(
         &self,
-        archive: &ArchiveFile,
+        source: &dyn LayerSource,
         path: &str,
         digest: Option<&Digest>,
         diff_id: &Digest,
         limits: &ImportLimits,
     ) -> Result<Layer, OciError> {
         let staging = self.staging_directory()?;
-        let unpacked = unpack_layer(archive, path, digest, diff_id, limits, &staging.join("fs"));
+        let unpacked = unpack_layer(source, path, digest, diff_id, limits, &staging.join("fs"));
         if let Err(error) = unpacked {
             self.discard_staging(&staging)?;
             return Err(error);
@@ -156,8 +183,29 @@ impl ImageStore {
     }
 }
 
+/// Where the bytes of layers are.
+trait LayerSource {
+    fn open_layer(&self, path: &str) -> Result<Take<File>, OciError>;
+}
+
+impl LayerSource for ArchiveFile {
+    fn open_layer(&self, path: &str) -> Result<Take<File>, OciError> {
+        self.open_file(path)
+    }
+}
+
+/// Layers that are files of their own.
+struct BlobFiles;
+
+impl LayerSource for BlobFiles {
+    fn open_layer(&self, path: &str) -> Result<Take<File>, OciError> {
+        let file = File::open(path).map_err(OciError::io("cannot open", Path::new(path)))?;
+        Ok(file.take(u64::MAX))
+    }
+}
+
 fn unpack_layer(
-    archive: &ArchiveFile,
+    source: &dyn LayerSource,
     path: &str,
     digest: Option<&Digest>,
     diff_id: &Digest,
@@ -170,8 +218,8 @@ fn unpack_layer(
         ))
     };
     let mut start = Vec::new();
-    archive.open_file(path)?.take(4).read_to_end(&mut start).map_err(unreadable)?;
-    let mut stored = Hashing::new(archive.open_file(path)?);
+    source.open_layer(path)?.take(4).read_to_end(&mut start).map_err(unreadable)?;
+    let mut stored = Hashing::new(source.open_layer(path)?);
     let found = match start.as_slice() {
         [0x1f, 0x8b, ..] => unpack_hashed(MultiGzDecoder::new(&mut stored), target, limits)?,
         [0x28, 0xb5, 0x2f, 0xfd] => {

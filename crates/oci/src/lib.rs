@@ -25,6 +25,7 @@ mod import;
 mod layer;
 mod lookup;
 mod manifest;
+mod single;
 mod store;
 mod tags;
 mod tar_stream;
@@ -90,6 +91,18 @@ pub struct ImageConfig {
     /// Its `HEALTHCHECK`, as it stands in the image.
     pub healthcheck: Option<serde_json::Value>,
 }
+
+/// The JSON documents of an image.
+#[derive(Clone, Debug)]
+pub struct ImageDocuments {
+    /// An OCI image manifest; its layers are uncompressed tars.
+    pub manifest: Vec<u8>,
+    pub config: Vec<u8>,
+    pub config_digest: Digest,
+}
+
+/// The media type of the manifests that the store makes.
+pub const IMAGE_MANIFEST_TYPE: &str = manifest::MANIFEST_TYPE;
 
 /// An image looked up by digest.
 #[derive(Clone, Debug)]
