@@ -43,6 +43,8 @@ impl Platform {
             id: AppId::random(),
             name,
             owner: user.id,
+            team: None,
+            locked: false,
             maintenance: false,
             restart_generation: 0,
             current_release: 0,
@@ -266,12 +268,18 @@ impl Platform {
         Ok(self.log_sessions().create(app.id, LogFilter { lines, ..filter }))
     }
 
-    /// Returns the lines, whole, each with its end; dropping the receiver ends the stream.
-    pub fn open_log_session(&self, secret: &str) -> Result<mpsc::Receiver<Bytes>> {
+    /// Returns the lines, whole, each with its end; dropping the receiver ends the stream. `history`
+    /// is how many of those that there are already, if not as many as the session says.
+    pub fn open_log_session(
+        &self,
+        secret: &str,
+        history: Option<u32>,
+    ) -> Result<mpsc::Receiver<Bytes>> {
         let (app, filter) = self
             .log_sessions()
             .open(secret)
             .ok_or(PlatformError::NotFound { resource: "log session" })?;
+        let filter = LogFilter { lines: history.unwrap_or(filter.lines), ..filter };
         let (line_sender, mut lines) = mpsc::channel::<String>(256);
         let logs = self.logs().clone();
         std::thread::Builder::new()

@@ -22,6 +22,12 @@ pub enum PlatformError {
     Unauthorized,
     #[error("{0}")]
     Forbidden(String),
+    /// Who asks has to show a second factor; the message says why.
+    #[error("This {0}: the one that your authenticator app shows, or a recovery code.")]
+    TwoFactor(&'static str),
+    /// Too much in too little time; it may be tried again `after` that.
+    #[error("{message}")]
+    TooMany { message: String, after: std::time::Duration },
     /// A release did not come up; the old one goes on serving.
     #[error("{0}")]
     ReleaseFailed(String),

@@ -10,8 +10,12 @@ mod apps;
 pub mod backup;
 pub mod build;
 pub mod certificates;
+pub mod distribution;
 mod error;
+mod features;
 pub mod observe;
+mod outgoing;
+pub mod pipelines;
 mod platform;
 pub mod receive;
 pub mod registry;
@@ -20,9 +24,11 @@ pub mod route;
 pub mod run;
 mod settings;
 pub mod volumes;
+pub mod webhooks;
 pub mod zone;
 
 pub use error::{PlatformError, Result};
+pub use outgoing::OutgoingSettings;
 pub use platform::Platform;
 pub use settings::{BuildSettings, InstanceSettings, PublicSettings, Settings};
 /// The records that the platform's methods return.

@@ -1,13 +1,18 @@
 //! The platform: what all methods share, and its start.
 
+use crate::access::{Guard, Recorder};
 use crate::acme::Acme;
 use crate::build::Builds;
 use crate::certificates::CertificateSync;
-use crate::observe::{LogSessions, LogStore};
+use crate::distribution::Distribution;
+use crate::observe::{LastHealth, LogDrains, LogSessions, LogStore};
+use crate::outgoing::Outgoing;
 use crate::receive::Receiver;
+use crate::release::Stacks;
 use crate::route::{LinkSync, Routes};
 use crate::run::{Apps, LOOK_EVERY, Watch};
 use crate::settings::Settings;
+use crate::webhooks::Webhooks;
 use crate::{PlatformError, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -33,8 +38,14 @@ pub(crate) struct Parts {
     store: Store,
     images: ImageStore,
     driver: Arc<dyn Driver>,
+    guard: Guard,
+    recorder: Recorder,
     logs: LogStore,
     log_sessions: LogSessions,
+    log_drains: LogDrains,
+    last_health: LastHealth,
+    webhooks: Webhooks,
+    outgoing: Arc<Outgoing>,
     routes: Routes,
     link_sync: LinkSync,
     certificate_sync: CertificateSync,
@@ -42,6 +53,8 @@ pub(crate) struct Parts {
     apps: Apps,
     receiver: Receiver,
     builds: Builds,
+    distribution: Distribution,
+    stacks: Stacks,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -71,12 +84,20 @@ impl Platform {
         let concurrent_builds = settings.build.concurrent;
         let platform = Self(Arc::new(Parts {
             receiver: Receiver::new(&settings),
+            outgoing: Arc::new(Outgoing::new(settings.outgoing.clone())),
+            distribution: Distribution::new(&settings.data_directory),
+            stacks: Stacks::default(),
             settings,
+            guard: Guard::default(),
+            recorder: Recorder::start(store.clone()),
             store,
             images,
             driver,
             logs,
             log_sessions: LogSessions::default(),
+            log_drains: LogDrains::default(),
+            last_health: LastHealth::default(),
+            webhooks: Webhooks::default(),
             routes: Routes::new(router),
             link_sync: LinkSync::default(),
             certificate_sync: CertificateSync::default(),
@@ -86,6 +107,7 @@ impl Platform {
         }));
         platform.clean_up_after_last_run().await?;
         platform.receiver().uploads().clear();
+        platform.distribution().prepare()?;
         crate::receive::clear_fetches(platform.settings());
         platform.remove_left_logins();
         platform.sync_links_or_later().await;
@@ -103,6 +125,7 @@ impl Platform {
         let reason = "the server stopped before this had ended";
         let builds = self.store().fail_pending_builds(reason, now_ms())?;
         let releases = self.store().fail_pending_releases(reason, now_ms())?;
+        self.settle_pipelines(reason)?;
         if builds + releases > 0 {
             tracing::warn!(builds, releases, "marked as failed what the last run left unfinished");
         }
@@ -145,9 +168,14 @@ impl Platform {
                     tracing::warn!(%error, "logs could not be rotated");
                 }
                 if round.is_multiple_of(120) {
+                    platform.collect_pushed().await;
                     platform.collect_images().await;
                 }
+                if round.is_multiple_of(ROUNDS_A_DAY / 24) {
+                    platform.destroy_stale_review_apps();
+                }
                 if round.is_multiple_of(ROUNDS_A_DAY) {
+                    platform.collect_expired_tokens();
                     // Beside the rest: it may take minutes.
                     tokio::spawn(async move { platform.collect_build_caches().await });
                 }
@@ -202,6 +230,14 @@ impl Platform {
         &self.0.store
     }
 
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
+    }
+
     pub(crate) fn images(&self) -> &ImageStore {
         &self.0.images
     }
@@ -216,6 +252,22 @@ impl Platform {
 
     pub(crate) fn log_sessions(&self) -> &LogSessions {
         &self.0.log_sessions
+    }
+
+    pub(crate) fn log_drain_state(&self) -> &LogDrains {
+        &self.0.log_drains
+    }
+
+    pub(crate) fn last_health(&self) -> &LastHealth {
+        &self.0.last_health
+    }
+
+    pub(crate) fn webhook_state(&self) -> &Webhooks {
+        &self.0.webhooks
+    }
+
+    pub(crate) fn outgoing(&self) -> &Arc<Outgoing> {
+        &self.0.outgoing
     }
 
     pub(crate) fn routes(&self) -> &Routes {
@@ -252,6 +304,14 @@ impl Platform {
         &self.0.receiver
     }
 
+    pub(crate) fn distribution(&self) -> &Distribution {
+        &self.0.distribution
+    }
+
+    pub(crate) fn stacks(&self) -> &Stacks {
+        &self.0.stacks
+    }
+
     pub(crate) fn builds_under_way(&self) -> &Builds {
         &self.0.builds
     }
@@ -259,7 +319,8 @@ impl Platform {
 
 fn prepare_directories(settings: &Settings) -> Result<()> {
     let data = &settings.data_directory;
-    for name in ["repositories", "builds", "cron", "logs", "sources"] {
+    for name in ["repositories", "builds", "cron", "drains", "logs", "sources", "registry", "slugs"]
+    {
         make_directory(&data.join(name))?;
         close_to_others(&data.join(name))?;
     }

@@ -2,6 +2,7 @@
 
 use crate::acme::AcmeSettings;
 use crate::certificates::PrivateCertificates;
+use crate::outgoing::OutgoingSettings;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct Settings {
     /// How requests are routed of apps for which nobody chose otherwise.
     pub routing: RoutingSettings,
     pub public: PublicSettings,
+    /// Connections for webhooks and log drains.
+    pub outgoing: OutgoingSettings,
     /// The port of https in URLs; `None`: nothing is served over TLS.
     pub https_port: Option<u16>,
     /// Which hosts get a certificate of the private authority.
@@ -28,6 +31,8 @@ pub struct Settings {
     pub router_port: u16,
     /// The URL of the API as clients see it, without a trailing slash.
     pub api_url: String,
+    /// A chain and its key, as PEM files, that the API shows over TLS before any other.
+    pub api_certificate: Option<(PathBuf, PathBuf)>,
     /// How long a web process may take to open its port (Heroku: 60 s).
     pub boot_timeout: Duration,
     /// How long requests in flight may go on once an instance is out of the table.
@@ -42,6 +47,8 @@ pub struct Settings {
     pub instance: InstanceSettings,
     /// Space of the data's file system that is kept free of what apps write and of builds.
     pub disk_reserve_bytes: u64,
+    /// How many requests an account may send to the API in an hour; 0: as many as it likes.
+    pub requests_per_hour: u32,
     /// How many releases of an app keep their image.
     pub releases_kept: u32,
 }

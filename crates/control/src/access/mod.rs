@@ -1,11 +1,27 @@
 //! Access: who a caller is and whether an app is theirs. Ownership is decided here only.
 
+mod collaborators;
+mod guard;
+mod people;
+mod recorder;
+mod second_factor;
+mod teams;
+mod tokens;
+
+pub(crate) use guard::Guard;
+pub use guard::UNLIMITED;
+pub use people::{NewInvitation, Newcomer};
+pub(crate) use recorder::Recorder;
+pub use second_factor::{FactorStatus, ProposedFactor};
+pub use teams::TeamOfUser;
+pub use tokens::{NewToken, make_owner_token};
+
 use crate::platform::now_ms;
-use crate::records::{App, Key, Token, User};
+use crate::records::{App, Given, Key, User};
 use crate::{Platform, PlatformError, Result};
 use ring::rand::{SecureRandom, SystemRandom};
-use windlass_core::access::{Permission, Permissions};
-use windlass_core::ids::{AppId, KeyId, TokenId, UserId};
+use windlass_core::access::{Permission, Permissions, Scopes, Standing};
+use windlass_core::ids::{AppId, KeyId, UserId};
 
 /// Returns 160 random bits as 40 hexadecimal digits.
 #[must_use]
@@ -23,23 +39,26 @@ impl Platform {
         if self.store().owner()?.is_some() {
             return Ok(None);
         }
-        let user = User { id: UserId::random(), email: email.to_owned(), created_at: now_ms() };
+        let user = User {
+            id: UserId::random(),
+            email: email.to_owned(),
+            name: None,
+            last_login_at: None,
+            created_at: now_ms(),
+        };
         self.store().insert_user(&user)?;
-        let (_, secret) = self.create_authorization(&user, "Owner's first token")?;
+        let wanted = NewToken {
+            description: "Owner's first token".to_owned(),
+            scopes: Scopes::global(),
+            expires_in: None,
+        };
+        let (_, secret) = self.issue_token(user.id, wanted)?;
         Ok(Some((user, secret)))
-    }
-
-    pub fn authenticate(&self, secret: &str) -> Result<(Token, User)> {
-        self.store().authenticate(secret)?.ok_or(PlatformError::Unauthorized)
     }
 
     /// Returns the user of an SSH key by its `SHA256:…` fingerprint.
     pub fn user_of_key(&self, fingerprint: &str) -> Result<Option<User>> {
         Ok(self.store().user_of_key(fingerprint)?)
-    }
-
-    pub fn user(&self, id: UserId) -> Result<User> {
-        self.store().user(id)?.ok_or(PlatformError::NotFound { resource: "user" })
     }
 
     pub fn keys(&self, user: &User) -> Result<Vec<Key>> {
@@ -70,29 +89,6 @@ impl Platform {
         if removed { Ok(()) } else { Err(PlatformError::NotFound { resource: "key" }) }
     }
 
-    pub fn authorizations(&self, user: &User) -> Result<Vec<Token>> {
-        Ok(self.store().tokens(user.id)?)
-    }
-
-    /// Returns the new token and its secret, which is not kept.
-    pub fn create_authorization(&self, user: &User, description: &str) -> Result<(Token, String)> {
-        let (token, secret) = new_token(user.id, description);
-        self.store().insert_token(&token, &secret)?;
-        Ok((token, secret))
-    }
-
-    pub fn revoke_authorization(&self, user: &User, id: TokenId) -> Result<Token> {
-        let missing = PlatformError::NotFound { resource: "authorization" };
-        let token = self
-            .store()
-            .tokens(user.id)?
-            .into_iter()
-            .find(|token| token.id == id)
-            .ok_or(missing)?;
-        self.store().delete_token(user.id, id)?;
-        Ok(token)
-    }
-
     /// Returns an app that this user may see, by name or id.
     pub fn app(&self, user: &User, name_or_id: &str) -> Result<App> {
         let found = match name_or_id.parse::<AppId>() {
@@ -106,20 +102,19 @@ impl Platform {
 
     /// Returns the apps that this user may see, by name.
     pub fn apps(&self, user: &User) -> Result<Vec<App>> {
+        let (owner, given) = (self.is_owner(user)?, self.store().given(user.id)?);
         let mut apps = self.store().apps()?;
-        let mut seen = Vec::with_capacity(apps.len());
-        for app in apps.drain(..) {
-            if !self.permissions(user, &app)?.is_empty() {
-                seen.push(app);
-            }
-        }
-        Ok(seen)
+        apps.retain(|app| !standing(user, app, owner, &given).permissions().is_empty());
+        Ok(apps)
     }
 
     /// Returns what a user may do with an app: the one place where that is decided.
     pub fn permissions(&self, user: &User, app: &App) -> Result<Permissions> {
-        let all = app.owner == user.id || self.is_owner(user)?;
-        Ok(if all { Permissions::all() } else { Permissions::NONE })
+        Ok(self.standing(user, app)?.permissions())
+    }
+
+    fn standing(&self, user: &User, app: &App) -> Result<Standing> {
+        Ok(standing(user, app, self.is_owner(user)?, &self.store().given(user.id)?))
     }
 
     /// Refuses what a user may not do with an app that they may see.
@@ -148,25 +143,12 @@ impl Platform {
     }
 }
 
-/// Makes another token for the owner directly in the data directory: for whoever has root on the
-/// server but lost the first token. A running server takes it at once.
-pub fn make_owner_token(data_directory: &std::path::Path) -> Result<String> {
-    let store = windlass_store::Store::open(data_directory)?;
-    let owner = store
-        .owner()?
-        .ok_or(PlatformError::NotFound { resource: "owner: start the server once first" })?;
-    let (token, secret) = new_token(owner.id, "Owner's token, made on the server");
-    store.insert_token(&token, &secret)?;
-    Ok(secret)
-}
-
-fn new_token(user: UserId, description: &str) -> (Token, String) {
-    let token = Token {
-        id: TokenId::random(),
-        user,
-        description: description.to_owned(),
-        created_at: now_ms(),
-        last_used_at: None,
-    };
-    (token, format!("wl-{}", random_secret()))
+fn standing(user: &User, app: &App, owns_server: bool, given: &Given) -> Standing {
+    Standing {
+        owns_server,
+        owns_app: app.team.is_none() && app.owner == user.id,
+        team_role: app.team.and_then(|team| given.teams.get(&team).copied()),
+        locked: app.locked,
+        granted: given.apps.get(&app.id).copied().unwrap_or_default(),
+    }
 }

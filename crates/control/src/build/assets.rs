@@ -31,6 +31,11 @@ pub(super) fn directory(data_directory: &Path) -> PathBuf {
     data_directory.join("buildpacks").join(&*VERSION)
 }
 
+/// Returns what changes whenever one of the files does.
+pub(super) fn version() -> &'static str {
+    &VERSION
+}
+
 /// Returns the names of the first-party buildpacks.
 pub(super) fn buildpack_names() -> Vec<String> {
     let names = ASSETS.iter().filter_map(|asset| {

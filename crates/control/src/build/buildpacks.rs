@@ -7,7 +7,7 @@ use crate::{Platform, PlatformError, Result};
 use std::path::{Component, Path};
 
 /// Namespaces whose names stand for our own buildpacks.
-const NAMESPACES: &[&str] = &["heroku", "heroku-community", "windlass"];
+pub(super) const NAMESPACES: &[&str] = &["heroku", "heroku-community", "windlass"];
 /// What Heroku's clients send for a buildpack of its registry: `<this>heroku/python.tgz`.
 const REGISTRY: &str = "https://buildpack-registry.s3.amazonaws.com/buildpacks/";
 /// A `.buildpacks` file larger than this is refused, in bytes.

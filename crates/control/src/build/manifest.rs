@@ -38,7 +38,7 @@ impl Platform {
         output: &mut BuildOutput,
     ) -> Result<Manifest> {
         let app_json = match read_source_file(&directory.join("app.json"), APP_JSON_BYTES)? {
-            Some(bytes) => AppJson::parse(&bytes)
+            Some(bytes) => AppJson::parse_in(&bytes, self.environment_of(app.id)?)
                 .map_err(|error| PlatformError::Invalid(format!("{error}.")))?,
             None => AppJson::default(),
         };
@@ -94,7 +94,11 @@ impl Manifest {
 
     /// Returns what the release keeps of app.json.
     pub(crate) fn of_release(&self) -> ReleaseManifest {
-        ReleaseManifest { checks: self.app_json.checks.clone(), cron: self.app_json.cron.clone() }
+        ReleaseManifest {
+            checks: self.app_json.checks.clone(),
+            cron: self.app_json.cron.clone(),
+            ..ReleaseManifest::default()
+        }
     }
 
     pub(crate) fn deploy_options<'a>(
@@ -104,7 +108,13 @@ impl Manifest {
     ) -> DeployOptions<'a> {
         let formation = if first { self.app_json.formation.clone() } else { BTreeMap::new() };
         let predeploy = self.app_json.scripts.predeploy.clone();
-        DeployOptions { output: Some(output), predeploy, may_be_canary: true, formation }
+        DeployOptions {
+            output: Some(output),
+            predeploy,
+            may_be_canary: true,
+            formation,
+            created: None,
+        }
     }
 
     /// Returns the scripts that run once the deploy is served.

@@ -3,6 +3,7 @@
 mod assets;
 mod buildah;
 mod buildpacks;
+mod catalogue;
 mod collect;
 mod container;
 mod disk;
@@ -25,6 +26,7 @@ mod unpack;
 
 pub(crate) use assets::unpack_buildpacks;
 pub(crate) use buildah::IMAGE_LIMITS;
+pub use catalogue::{BUNDLED_BUILDPACKS, BundledBuildpack, bundled_buildpack, bundled_version};
 pub(crate) use disk::exceeded as disk_exceeded;
 pub(crate) use jobs::{BuildJob, Builds, follow};
 pub(crate) use manifest::Manifest;
@@ -135,7 +137,8 @@ impl Platform {
         let mut manifest = self.read_manifest(app, &build_directory, output)?;
         timings.start("buildpacks");
         let directories = self.build_directories(build.id, &manifest.config_vars)?;
-        if manifest.buildpacks.is_empty()
+        let container = self.wants_container(app)?;
+        if (manifest.buildpacks.is_empty() || container)
             && let Some(dockerfile) = dockerfile::find(&build_directory, &manifest.config_vars)?
         {
             self.lint(&build_directory, &staging.0, &dockerfile, &manifest, output).await?;
@@ -153,6 +156,9 @@ impl Platform {
             manifest.warn_of_missing_processes(&built.processes, output);
             let name = Some("Dockerfile".to_owned());
             return Ok((built.image, built.size, built.processes, name, manifest));
+        }
+        if container {
+            return Err(no_dockerfile(app));
         }
         let version = source.version().unwrap_or_default();
         let outcome = self
@@ -183,21 +189,9 @@ impl Platform {
         processes: &ProcessTypes,
         outcome: &ContainerOutcome,
     ) -> Result<(Digest, Layer)> {
-        let stack = self.images().tag(RUN_STACK_TAG)?.ok_or_else(container::missing_stack)?;
-        let mut labels = BTreeMap::new();
-        if let Some(name) = &outcome.result.name {
-            labels.insert("windlass.buildpack".to_owned(), name.clone());
-        }
+        let stack = self.run_stack()?;
         let web = processes.all().get(&ProcessType::web()).cloned();
-        let config = ImageConfig {
-            env: vec!["HOME=/app".to_owned(), "PATH=/usr/local/bin:/usr/bin:/bin".to_owned()],
-            entrypoint: Vec::new(),
-            cmd: web.map(|command| crate::run::launch_command(&command)).unwrap_or_default(),
-            working_dir: Some("/app".to_owned()),
-            user: Some(APP_USER.to_string()),
-            labels,
-            ..ImageConfig::default()
-        };
+        let config = slug_config(outcome.result.name.as_deref(), web.as_ref());
         let (images, staging) = (self.images().clone(), staging.to_owned());
         let made = tokio::task::spawn_blocking(move || {
             let layer = images.commit_layer(&staging)?;
@@ -207,6 +201,38 @@ impl Platform {
         Ok(made
             .await
             .map_err(|error| PlatformError::internal("the image could not be made", error))??)
+    }
+}
+
+impl Platform {
+    /// Returns the image that apps of buildpacks run on.
+    pub(crate) fn run_stack(&self) -> Result<Digest> {
+        self.images().tag(RUN_STACK_TAG)?.ok_or_else(container::missing_stack)
+    }
+}
+
+fn no_dockerfile(app: &App) -> PlatformError {
+    PlatformError::Invalid(format!(
+        "The stack of {0} is container, and the source has no Dockerfile. Add one, push an image with `windlass \
+         container:push`, or let buildpacks build it: `windlass stack:set debian-12 --app {0}`.",
+        app.name
+    ))
+}
+
+/// Returns the config of the image of an app that buildpacks built.
+pub(crate) fn slug_config(buildpack: Option<&str>, web: Option<&String>) -> ImageConfig {
+    let mut labels = BTreeMap::new();
+    if let Some(name) = buildpack {
+        labels.insert("windlass.buildpack".to_owned(), name.to_owned());
+    }
+    ImageConfig {
+        env: vec!["HOME=/app".to_owned(), "PATH=/usr/local/bin:/usr/bin:/bin".to_owned()],
+        entrypoint: Vec::new(),
+        cmd: web.map(|command| crate::run::launch_command(command)).unwrap_or_default(),
+        working_dir: Some("/app".to_owned()),
+        user: Some(APP_USER.to_string()),
+        labels,
+        ..ImageConfig::default()
     }
 }
 

@@ -3,14 +3,17 @@
 //! - `operations` is what people and ACME do with them,
 //! - `select` says which one is shown for which host,
 //! - `sync` gets them to the router and keeps the private ones up to date,
-//! - `authority` is the private authority.
+//! - `authority` is the private authority,
+//! - `own` says what the API itself shows.
 
 mod authority;
 mod operations;
+mod own;
 mod select;
 mod sync;
 
 pub use operations::{CertificateCheck, CertificateView};
+pub use own::OwnCertificate;
 pub use sync::AuthorityView;
 pub(crate) use sync::CertificateSync;
 

@@ -3,6 +3,7 @@
 use super::PrivateCertificates;
 use super::authority::{self, is_below, is_private_name, permits};
 use super::operations::new_name;
+use super::own::Issued;
 use super::select::{Choice, Host};
 use crate::access::random_secret;
 use crate::platform::now_ms;
@@ -30,6 +31,8 @@ pub(crate) struct CertificateSync {
     is_pending: AtomicBool,
     /// Hosts with a certificate that everybody trusts.
     public: RwLock<BTreeSet<String>>,
+    /// The certificate of the private authority that the API shows.
+    pub(super) own: std::sync::Mutex<Option<Issued>>,
 }
 
 /// The root of the private authority as people see it.
@@ -234,7 +237,7 @@ impl Platform {
 
     /// Returns the private authority, which is made when it is first asked for, and anew when it
     /// may not sign for the platform's domain or is about to end.
-    fn authority(&self, now: u64) -> Result<CertificateAuthority> {
+    pub(super) fn authority(&self, now: u64) -> Result<CertificateAuthority> {
         let domain = &self.settings().domain;
         if let Some(known) = self.store().certificate_authority()? {
             let not_after = windlass_core::certificate::end(&known.certificate_pem)?;

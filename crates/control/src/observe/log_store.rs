@@ -190,7 +190,7 @@ impl LogStore {
     }
 }
 
-fn older_segments(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn older_segments(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     entries
         .flatten()

@@ -1,11 +1,13 @@
 //! Builds from an archive: one that was uploaded, or one at a URL. They go on in the background;
 //! whoever asked reads their output.
 
+use super::setup::Done;
 use super::uploads::SourceFile;
 use super::{Session, download};
 use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::{App, Build, User};
 use crate::{Platform, PlatformError, Result};
+use std::future::Future;
 use std::io::Read;
 use std::path::Path;
 
@@ -35,6 +37,18 @@ impl Platform {
     /// # Errors
     /// `Invalid` if the request makes no sense. What goes wrong later is in the build's output.
     pub fn start_build(&self, user: &User, app: &App, request: SourceRequest) -> Result<Build> {
+        let (build, work) = self.begin_archive(user, app, request)?;
+        tokio::spawn(work);
+        Ok(build)
+    }
+
+    /// The same; the work is done by whoever awaits it.
+    pub(super) fn begin_archive(
+        &self,
+        user: &User,
+        app: &App,
+        request: SourceRequest,
+    ) -> Result<(Build, impl Future<Output = Done> + Send + use<>)> {
         let version = checked_version(request.version)?;
         let checksum = request.checksum.as_deref().map(parse_checksum).transpose()?;
         let origin = self.origin(&request.url)?;
@@ -42,10 +56,9 @@ impl Platform {
         let build = job.build.clone();
         let session = Session { user: user.clone(), app: app.clone() };
         let platform = self.clone();
-        tokio::spawn(async move {
-            platform.deploy_archive(&session, &job, origin, version, checksum).await;
-        });
-        Ok(build)
+        let work =
+            async move { platform.deploy_archive(&session, &job, origin, version, checksum).await };
+        Ok((build, work))
     }
 
     fn origin(&self, url: &str) -> Result<Origin> {
@@ -68,7 +81,7 @@ impl Platform {
         origin: Origin,
         version: Option<String>,
         checksum: Option<String>,
-    ) {
+    ) -> Done {
         let mut output = BuildOutput::to_nobody();
         output.keep_in(&self.build_output_file(&job.build));
         let line = self.receiver().line_of(session.app.id);
@@ -91,10 +104,7 @@ impl Platform {
         let done = job.unless_canceled(work).await;
         timings.stop();
         self.keep_timings(session, &timings);
-        match done {
-            Ok(after) => self.run_after_deploy(&session.app, after, &mut output).await,
-            Err(error) => self.explain(session, &error, &mut output),
-        }
+        self.finish(session, done, &mut output).await
     }
 
     async fn prepare(

@@ -13,15 +13,18 @@ mod push;
 pub mod remote;
 mod repository;
 mod server;
+mod setup;
 mod uploads;
 mod webhook;
 
 pub use archive::SourceRequest;
 pub(crate) use remote::clear_fetches;
 pub use remote::{Sync, SyncRequest};
-pub(crate) use repository::{create_repository, repository_path};
+pub(crate) use repository::{branch_commit, create_repository, repository_path};
+pub(crate) use setup::SetupSource;
 pub use uploads::Upload;
 pub(crate) use uploads::{SourceFile, Uploads};
+pub(crate) use webhook::{EVENTS, is_signed};
 pub use webhook::{Webhook, WebhookAnswer};
 
 use crate::records::{App, User};

@@ -3,7 +3,8 @@
 use super::hook::{RefOutcome, RefResult, RefUpdate};
 use super::{AppLine, Session, repository};
 use crate::build::{BuildJob, BuildOutput, Source, Timings};
-use crate::records::NewRelease;
+use crate::platform::now_ms;
+use crate::records::{Activity, NewRelease};
 use crate::release::{AfterDeploy, ReleaseRequest};
 use crate::{Platform, PlatformError};
 use windlass_core::deploy_settings::Strategy;
@@ -33,9 +34,27 @@ impl Platform {
                 output.line(&format!(
                     "Pushed to {branch}: stored, not built. Only main or master is deployed."
                 ));
+                let commit = (!is_none(&update.new)).then_some(update.new.as_str());
+                if let Some(said) = self.branch_pushed(&session.user, &session.app, branch, commit)
+                {
+                    output.line(&said);
+                }
                 RefOutcome::Stored
             };
             results.push(RefResult { name: update.name, outcome });
+        }
+        let taken = |one: &RefResult| !matches!(one.outcome, RefOutcome::Refused { .. });
+        if results.iter().any(taken) {
+            self.record_activity(Activity {
+                at: now_ms(),
+                user: session.user.id,
+                email: session.user.email.clone(),
+                token: None,
+                app: Some((session.app.id, session.app.name.to_string())),
+                action: "git push".to_owned(),
+                address: None,
+                request: None,
+            });
         }
         results
     }
@@ -115,7 +134,7 @@ impl Platform {
         }
         timings.stop();
         self.keep_timings(session, &timings);
-        self.run_after_deploy(&session.app, after, output).await;
+        let _ = self.run_after_deploy(&session.app, after, output).await;
         output.line("");
         output.line("Verifying deploy... done.");
         RefOutcome::Moved { old }

@@ -42,7 +42,7 @@ pub(crate) async fn create_repository(settings: &Settings, app: AppId) -> Result
 }
 
 /// Returns the commit that a branch names, if there is such a branch.
-pub(super) async fn branch_commit(repository: &str, branch: &str) -> Option<String> {
+pub(crate) async fn branch_commit(repository: &str, branch: &str) -> Option<String> {
     git::run(
         &["--git-dir", repository, "rev-parse", "--verify", "--quiet", branch],
         &[],

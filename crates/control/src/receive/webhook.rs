@@ -20,7 +20,7 @@ const SIGNATURES: [(&str, &str); 4] = [
 /// The header with the secret itself (GitLab).
 const TOKEN: &str = "x-gitlab-token";
 /// Headers that say what happened.
-const EVENTS: [&str; 5] =
+pub(crate) const EVENTS: [&str; 5] =
     ["x-github-event", "x-gitea-event", "x-forgejo-event", "x-gogs-event", "x-gitlab-event"];
 
 /// An app's webhook, as it is told to another host.
@@ -126,7 +126,7 @@ impl Platform {
             self.begin_sync(&user, app, request).await
         };
         match synced.await {
-            Ok((_, Some(work))) => work.await,
+            Ok((_, Some(work))) => drop(work.await),
             Ok((_, None)) => tracing::debug!(app = %app.name, "a webhook brought nothing new"),
             Err(error) => {
                 tracing::warn!(app = %app.name, error = &error as &dyn std::error::Error, "a webhook failed");
@@ -139,7 +139,11 @@ impl Platform {
 
 /// Whether a call comes from somebody who knows the secret. Everything that is there to show it
 /// must show it.
-fn is_signed(secret: &str, header: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> bool {
+pub(crate) fn is_signed(
+    secret: &str,
+    header: &dyn Fn(&str) -> Option<String>,
+    body: &[u8],
+) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let mut shown = 0;
     for (name, prefix) in SIGNATURES {

@@ -61,7 +61,8 @@ impl Platform {
     }
 }
 
-fn check_value(name: &str, value: &str) -> Result<()> {
+/// Refuses a value that no environment can hold.
+pub(crate) fn check_value(name: &str, value: &str) -> Result<()> {
     if value.contains('\0') {
         return Err(PlatformError::Invalid(format!(
             "The value of {name} contains a NUL byte, which no environment can hold."

@@ -1,6 +1,7 @@
 //! Images as archives: one that a client sends becomes a release, and the current one goes out.
 
 use crate::build::IMAGE_LIMITS;
+use crate::distribution::Pieces;
 use crate::records::{App, Release, User};
 use crate::run::container_image::ContainerImage;
 use crate::run::slug_command;
@@ -144,20 +145,4 @@ fn export(
     let mut out = BufWriter::with_capacity(PIECE, Pieces(sender));
     images.export_archive(image, name, &mut out)?;
     out.flush().map_err(|error| OciError::Invalid(error.to_string()))
-}
-
-/// Sends what is written to it.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
-            .map_err(|_| io::Error::other("the client went away"))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

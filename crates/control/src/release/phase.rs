@@ -13,6 +13,9 @@ use tokio::sync::mpsc;
 use windlass_core::app_json::Script;
 use windlass_core::names::ProcessType;
 
+/// Is told of a new release.
+pub(crate) type Created<'a> = Box<dyn FnOnce(&Release) + Send + 'a>;
+
 /// What a deploy adds to making a release.
 #[derive(Default)]
 pub(crate) struct DeployOptions<'a> {
@@ -24,7 +27,19 @@ pub(crate) struct DeployOptions<'a> {
     pub may_be_canary: bool,
     /// Quantities of process types that have none yet.
     pub formation: BTreeMap<ProcessType, u32>,
+    /// Called as soon as there is a release, before anything of it runs.
+    pub created: Option<Created<'a>>,
 }
+
+/// How a script after a deploy ended.
+pub(crate) struct ScriptEnded {
+    /// Its last 64 KiB.
+    pub output: String,
+    pub code: i32,
+}
+
+/// More of what a script said is not kept, in bytes.
+const SCRIPT_OUTPUT_BYTES: usize = 64 << 10;
 
 /// Scripts that run once a deploy is served.
 pub(crate) struct AfterDeploy {
@@ -61,31 +76,50 @@ impl Platform {
     }
 
     /// Runs the scripts of app.json that come after a deploy. The deploy stands if they fail.
+    /// Returns how the last one that was run ended.
     pub(crate) async fn run_after_deploy(
         &self,
         app: &App,
         after: AfterDeploy,
         output: &mut BuildOutput,
-    ) {
+    ) -> Option<ScriptEnded> {
+        let mut last = None;
         for script in &after.scripts {
+            let (sender, mut said) = mpsc::unbounded_channel();
+            let mut kept = BuildOutput::to(sender);
             let mut told = Some(&mut *output);
             let release = &after.release;
-            let ran = self
-                .run_phase_command(
-                    app,
-                    release,
-                    "postdeploy",
-                    script,
-                    &mut BuildOutput::to_nobody(),
-                    &mut told,
-                )
-                .await;
-            if let Err(error) = ran {
+            let ran =
+                self.phase_command(app, release, "postdeploy", script, &mut kept, &mut told).await;
+            drop(kept);
+            let (code, error) = match ran {
+                Ok(ended) => {
+                    let code = ended.status.as_ref().map_or(-1, |status| status.code);
+                    (code, self.failure("postdeploy", &ended))
+                }
+                Err(error) => (-1, Some(error.to_string())),
+            };
+            let mut text = Vec::new();
+            while let Ok(bytes) = said.try_recv() {
+                text.extend_from_slice(&bytes);
+            }
+            let text = &text[text.len().saturating_sub(SCRIPT_OUTPUT_BYTES)..];
+            last = Some(ScriptEnded { output: String::from_utf8_lossy(text).into_owned(), code });
+            if let Some(error) = error {
                 output.error(&format!(
                     "{error}. The release is served all the same; `windlass run` runs the command again."
                 ));
             }
         }
+        last
+    }
+
+    /// Runs what app.json wants to run before a review app is destroyed; it goes either way.
+    pub(crate) async fn run_predestroy(&self, app: &App) -> Result<()> {
+        let release = self.current_release(app)?;
+        let Some(script) = release.manifest.predestroy.clone() else { return Ok(()) };
+        let mut nobody = BuildOutput::to_nobody();
+        self.run_phase_command(app, &release, "predestroy", &script, &mut nobody, &mut None).await
     }
 
     async fn run_phase_command(
@@ -97,7 +131,33 @@ impl Platform {
         kept: &mut BuildOutput,
         output: &mut Option<&mut BuildOutput>,
     ) -> Result<()> {
-        let Some(image) = &release.image else { return Ok(()) };
+        if release.image.is_none() {
+            return Ok(());
+        }
+        let ended = self.phase_command(app, release, process, script, kept, output).await?;
+        let Some(reason) = self.failure(process, &ended) else { return Ok(()) };
+        // Who saw all of it needs no repetition.
+        let shown = match output {
+            None if !ended.last_lines.is_empty() => {
+                format!("{reason}\nIts last lines:\n{}", ended.last_lines.join("\n"))
+            }
+            _ => reason,
+        };
+        Err(PlatformError::ReleaseFailed(shown))
+    }
+
+    async fn phase_command(
+        &self,
+        app: &App,
+        release: &Release,
+        process: &'static str,
+        script: &Script,
+        kept: &mut BuildOutput,
+        output: &mut Option<&mut BuildOutput>,
+    ) -> Result<Ended> {
+        let missing = PlatformError::NotFound { resource: "image" };
+        let process: ProcessType = process.parse()?;
+        let image = release.image_of(&process).ok_or(missing)?;
         if let Some(output) = output {
             output.heading(&format!("Running {process} command..."));
         }
@@ -108,21 +168,12 @@ impl Platform {
             }
         };
         let command = Command {
-            process: process.parse()?,
+            process,
             command: &script.command,
             environment: script.env.clone(),
             limit: self.settings().release_timeout,
         };
-        let ended = self.run_to_end(app, release, image, command, &mut sink).await?;
-        let Some(reason) = self.failure(process, &ended) else { return Ok(()) };
-        // Who saw all of it needs no repetition.
-        let shown = match output {
-            None if !ended.last_lines.is_empty() => {
-                format!("{reason}\nIts last lines:\n{}", ended.last_lines.join("\n"))
-            }
-            _ => reason,
-        };
-        Err(PlatformError::ReleaseFailed(shown))
+        self.run_to_end(app, release, image, command, &mut sink).await
     }
 
     /// Returns why a command failed; `None` if it did not.

@@ -51,6 +51,9 @@ impl Platform {
             self.admit_release(app, &expected).await?;
         }
         let release = self.store().insert_release(&request.new, now_ms())?;
+        if let Some(created) = options.created.take() {
+            created(&release);
+        }
         self.logs().append(
             app.id,
             "app[api]",
@@ -133,9 +136,13 @@ impl Platform {
     /// current one too, as on Heroku: clients take the second of the list.
     #[must_use]
     pub fn is_rollback_target(&self, release: &Release) -> bool {
-        let stored =
-            release.image.as_ref().is_some_and(|image| self.images().resolve(image).is_ok());
+        let stored = release.image.is_some() && self.has_images_of(release);
         release.status == ReleaseStatus::Succeeded && stored
+    }
+
+    /// Whether all that a release runs is still kept.
+    fn has_images_of(&self, release: &Release) -> bool {
+        release.images().all(|image| self.images().resolve(image).is_ok())
     }
 
     /// Makes a new release of an old one's image and config vars.
@@ -154,7 +161,7 @@ impl Platform {
                 "v{version} has no image: nothing had been deployed then."
             )));
         };
-        if self.images().resolve(&image).is_err() {
+        if !self.has_images_of(&target) {
             return Err(PlatformError::Invalid(format!(
                 "The image of v{version} is no longer kept: push that commit again."
             )));

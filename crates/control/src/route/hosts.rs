@@ -58,7 +58,7 @@ impl Platform {
 
     /// Refuses a path of a host that is not of another app of the same owner.
     pub(super) fn host_of_mount(&self, app: &App, mount: &PathMount) -> Result<()> {
-        let host = self.app_of_host(&mount.host)?.filter(|other| other.owner == app.owner);
+        let host = self.app_of_host(&mount.host)?.filter(|other| is_same_owner(other, app));
         match host {
             Some(other) if other.id == app.id => Err(PlatformError::Invalid(format!(
                 "{} is {}'s own host: it gets all its paths already.",
@@ -140,4 +140,9 @@ async fn look_up(name: &str) -> BTreeSet<IpAddr> {
         }
         Err(_) => BTreeSet::new(),
     }
+}
+
+/// Whether two apps are of the same person, or of the same team.
+fn is_same_owner(one: &App, other: &App) -> bool {
+    one.team == other.team && (one.team.is_some() || one.owner == other.owner)
 }

@@ -22,4 +22,9 @@ impl Platform {
         };
         text.map_err(|error| PlatformError::Conflict(format!("{error}; ask again in a moment")))
     }
+
+    /// Whether there is a router that takes commands.
+    pub(crate) async fn router_answers(&self) -> bool {
+        self.routes().router.send(RouterCommand::Metrics).await.is_ok()
+    }
 }

@@ -100,7 +100,7 @@ impl Platform {
         if let Some(checks) = release.manifest.checks.get(process) {
             return ("release", checks.clone());
         }
-        let image = release.image.as_ref().filter(|_| process.is_web());
+        let image = release.image_of(process).filter(|_| process.is_web());
         let check = image.and_then(|image| self.container_image(image)?.health_check());
         ("image", check.into_iter().collect())
     }

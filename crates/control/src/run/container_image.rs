@@ -26,6 +26,11 @@ pub(crate) fn mark(mut config: ImageConfig) -> ImageConfig {
     config
 }
 
+/// Whether an image is marked as one of these.
+pub(crate) fn is_marked(config: &ImageConfig) -> bool {
+    config.labels.contains_key(LABEL)
+}
+
 /// Takes the mark away.
 pub(crate) fn unmark(config: &mut ImageConfig) {
     config.labels.remove(LABEL);
@@ -58,11 +63,7 @@ impl ContainerImage {
     /// `Invalid` with one line if its user does not exist.
     pub(crate) fn of(images: &ImageStore, image: &Digest) -> Result<Option<Self>> {
         let image = images.resolve(image)?;
-        if image.config.labels.contains_key(LABEL) {
-            Self::read(&image).map(Some)
-        } else {
-            Ok(None)
-        }
+        if is_marked(&image.config) { Self::read(&image).map(Some) } else { Ok(None) }
     }
 
     /// Returns its `HEALTHCHECK` as a check of readiness; `None` if it has none that can be run.

@@ -23,7 +23,7 @@ use windlass_core::plan::{Live, Phase, Slot};
 impl AppTask {
     pub(super) fn start(&mut self, slot: &Slot, version: u32, generation: u64) {
         let Some(release) = self.release_of(version) else { return };
-        let Some(image) = release.image.clone() else { return };
+        let Some(image) = release.image_of(&slot.process).cloned() else { return };
         let spec = self.platform.formation_spec(&self.app, &release, &image, slot, generation);
         let command = release.processes.get(&slot.process).cloned().unwrap_or_default();
         self.log(slot, &format!("Starting process with command `{command}`"));

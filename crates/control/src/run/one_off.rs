@@ -94,6 +94,8 @@ impl Platform {
             Some(command) => command.clone(),
             None => request.command.clone(),
         };
+        let named = request.command.parse::<ProcessType>().ok();
+        let image = named.and_then(|process| release.image_of(&process).cloned()).unwrap_or(image);
         let mut spec = self.one_off_spec(app, &release, &image, random_index(), &command, &process);
         spec.resources = limits.resources();
         spec.labels.time_limit_ms =

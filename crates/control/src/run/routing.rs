@@ -119,6 +119,8 @@ mod tests {
             id: AppId::random(),
             name: "bibly".parse().unwrap(),
             owner: UserId::random(),
+            team: None,
+            locked: false,
             maintenance,
             restart_generation: 0,
             current_release: 3,

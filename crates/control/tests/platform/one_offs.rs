@@ -14,7 +14,7 @@ pub fn log(test: &TestPlatform, app: &App) -> String {
     let filter = LogFilter { process: None, source: None, lines: 1_500, tail: false };
     let secret = test.platform().create_log_session(app, filter).unwrap();
     test.block_on(async {
-        let mut lines = test.platform().open_log_session(&secret).unwrap();
+        let mut lines = test.platform().open_log_session(&secret, None).unwrap();
         let mut text = String::new();
         while let Some(bytes) = lines.recv().await {
             text.push_str(&String::from_utf8_lossy(&bytes));

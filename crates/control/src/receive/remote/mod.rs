@@ -4,10 +4,12 @@
 mod access;
 mod deploy_key;
 mod fetch;
+mod pipeline;
 mod refs;
 pub mod ssh;
 mod url;
 
+use super::setup::Done;
 use super::{Session, repository};
 use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::{App, Build, GitCredential, GitSource, User};
@@ -81,7 +83,7 @@ impl Platform {
         user: &User,
         app: &App,
         request: SyncRequest,
-    ) -> Result<(Sync, Option<impl Future<Output = ()> + Send + use<>>)> {
+    ) -> Result<(Sync, Option<impl Future<Output = Done> + Send + use<>>)> {
         let if_changed = request.if_changed;
         let source = self.source_of(app, request)?;
         let url = RemoteUrl::parse(&source.url)?;
@@ -123,7 +125,7 @@ impl Platform {
     fn access(&self, user: &User, app: &App, url: &RemoteUrl) -> Result<Access> {
         match &url.transport {
             Transport::Http { origin } => {
-                let credentials = self.store().git_credentials(user.id)?;
+                let credentials = self.tokens_for(user, app)?;
                 let credential = credentials.iter().find(|known| known.origin == *origin);
                 Access::new(self.settings(), credential, None)
             }
@@ -206,7 +208,7 @@ struct Fetch {
 }
 
 impl Fetch {
-    async fn deploy(self, job: BuildJob) {
+    async fn deploy(self, job: BuildJob) -> Done {
         let (platform, session) = (&self.platform, &self.session);
         let mut output = BuildOutput::to_nobody();
         output.keep_in(&platform.build_output_file(&job.build));
@@ -214,10 +216,7 @@ impl Fetch {
         let done = job.unless_canceled(self.work(&job, &mut output, &mut timings)).await;
         timings.stop();
         platform.keep_timings(session, &timings);
-        match done {
-            Ok(after) => platform.run_after_deploy(&session.app, after, &mut output).await,
-            Err(error) => platform.explain(session, &error, &mut output),
-        }
+        platform.finish(session, done, &mut output).await
     }
 
     async fn work(

@@ -52,7 +52,11 @@ impl Platform {
 
     async fn start_cron_instance(&self, app: &App, run: &CronRun) -> Result<()> {
         let release = self.current_release(app)?;
-        let (Some(image), Some(id)) = (release.image.clone(), run.instance.clone()) else {
+        // A command that is the name of a process type runs that type's image too.
+        let named = run.command.parse::<ProcessType>().ok();
+        let image = named.as_ref().and_then(|process| release.image_of(process));
+        let image = image.or(release.image.as_ref()).cloned();
+        let (Some(image), Some(id)) = (image, run.instance.clone()) else {
             return Err(PlatformError::NotFound { resource: "release" });
         };
         let process: ProcessType = "cron".parse()?;
