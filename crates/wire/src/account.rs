@@ -1,4 +1,4 @@
-use crate::{Reference, UserReference};
+use crate::Reference;
 use serde::{Deserialize, Serialize};
 
 /// `GET /account`
@@ -57,6 +57,11 @@ pub struct Authorization {
     pub user: AuthorizationUser,
     pub created_at: String,
     pub updated_at: String,
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    /// To within a minute.
+    #[serde(default)]
+    pub last_used_at: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -78,16 +83,35 @@ pub struct AccessToken {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct AuthorizationCreate {
     pub description: Option<String>,
+    /// None is `global`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Vec<String>>,
+    /// Seconds, as a number or as text.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "seconds")]
+    pub expires_in: Option<u64>,
 }
 
-/// `GET /apps/:app/collaborators`
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Collaborator {
-    pub id: String,
-    pub app: Reference,
-    pub user: UserReference,
-    pub role: String,
-    pub permissions: Vec<Reference>,
-    pub created_at: String,
-    pub updated_at: String,
+/// `PATCH /oauth/authorizations/:authorization`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct AuthorizationUpdate {
+    pub description: Option<String>,
+}
+
+/// `PATCH /account`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct AccountUpdate {
+    pub name: Option<String>,
+    /// Only Heroku's dashboard has passwords.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let wrong = || serde::de::Error::custom("`expires_in` is a number of seconds");
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Null => Ok(None),
+        serde_json::Value::String(text) if text.is_empty() => Ok(None),
+        serde_json::Value::String(text) => text.parse().map(Some).map_err(|_| wrong()),
+        other => other.as_u64().map(Some).ok_or_else(wrong),
+    }
 }

@@ -46,7 +46,11 @@ pub struct AppCreate {
 pub struct AppUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::switch::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub maintenance: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_stack: Option<String>,
@@ -99,7 +103,7 @@ pub struct LogSessionCreate {
     /// `app` or `heroku`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::switch::boolean")]
     pub tail: bool,
 }
 

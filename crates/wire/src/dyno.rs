@@ -16,7 +16,11 @@ pub struct Dyno {
     pub reason: Option<String>,
     pub command: String,
     pub size: String,
+    /// Where Heroku's clients attach: `rendezvous://HOST:PORT/SECRET`, see [`crate::rendezvous`].
     pub attach_url: Option<String>,
+    /// Where ours does: for the HTTP upgrade of [`attach`]. Heroku has no such field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_url: Option<String>,
     pub app: Reference,
     pub release: ReleaseReference,
     pub created_at: String,
@@ -50,7 +54,7 @@ pub struct DynoCreate {
 }
 
 /// `POST /apps/:app/dynos/:dyno/actions/exec`: runs a command inside a dyno. Answered with the dyno
-/// and an `attach_url`, as for an attached one-off.
+/// and an `upgrade_url`, as for an attached one-off.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct DynoExec {
     /// Without it: a shell.
@@ -72,7 +76,7 @@ pub enum ExecCommand {
     Words(Vec<String>),
 }
 
-/// What flows both ways over an attached connection (`attach_url`, HTTP upgrade `windlass-attach`):
+/// What flows both ways over an attached connection (`upgrade_url`, HTTP upgrade `windlass-attach`):
 /// one type byte, the payload's length as four bytes (little endian), the payload.
 pub mod attach {
     /// Server to client.

@@ -5,6 +5,7 @@
 
 mod account;
 mod app;
+mod browser_login;
 mod buildpack;
 mod certificate;
 mod check;
@@ -15,14 +16,21 @@ mod formation;
 mod git;
 mod limits;
 mod network_link;
+mod people;
+mod pipeline;
 mod registry;
 mod release;
+pub mod rendezvous;
 mod routing;
+mod slug;
+mod switch;
 mod volume;
+mod webhook;
 mod zone;
 
 pub use account::*;
 pub use app::*;
+pub use browser_login::*;
 pub use buildpack::*;
 pub use certificate::*;
 pub use check::*;
@@ -33,13 +41,21 @@ pub use formation::*;
 pub use git::*;
 pub use limits::*;
 pub use network_link::*;
+pub use people::*;
+pub use pipeline::*;
 pub use registry::*;
 pub use release::*;
 pub use routing::*;
+pub use slug::*;
 pub use volume::*;
+pub use webhook::*;
 pub use zone::*;
 
 use serde::{Deserialize, Serialize};
+
+/// The header in which `windlass connect` says under which URL its clients reach the server, so
+/// that URLs in answers lead back to it.
+pub const BASE_URL_HEADER: &str = "windlass-base-url";
 
 /// Why a request failed. `id` is for programs, `message` for people.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
