@@ -28,10 +28,9 @@ pub(crate) async fn attach(
     Path(secret): Path<String>,
     mut request: Request,
 ) -> ApiResult<Response> {
-    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    // The secret works once: it must not be spent on a request that cannot go on.
-    let (Some(upgrade), true) = (upgrade, asks_for_upgrade(request.headers())) else {
-        return Ok(upgrade_required());
+    let upgrade = match upgrade_of(&mut request, PROTOCOL) {
+        Ok(upgrade) => upgrade,
+        Err(required) => return Ok(*required),
     };
     let attached = platform.attach(&secret).await?;
     tokio::spawn(async move {
@@ -43,24 +42,42 @@ pub(crate) async fn attach(
             }
         }
     });
+    Ok(switching(PROTOCOL))
+}
+
+/// Returns what becomes the connection once the answer says so, or the answer that the request
+/// does not ask for that. Secrets work once: none may be spent on a request that cannot go on.
+pub(crate) fn upgrade_of(
+    request: &mut Request,
+    protocol: &'static str,
+) -> Result<OnUpgrade, Box<Response>> {
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    match upgrade.filter(|_| asks_for_upgrade(request.headers(), protocol)) {
+        Some(upgrade) => Ok(upgrade),
+        None => Err(Box::new(upgrade_required(protocol))),
+    }
+}
+
+/// The answer that the connection changes over.
+pub(crate) fn switching(protocol: &'static str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
-    Ok(response)
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
+    response
 }
 
-fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+fn asks_for_upgrade(headers: &HeaderMap, protocol: &str) -> bool {
     let names = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
-    names.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case(PROTOCOL))
+    names.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case(protocol))
 }
 
-fn upgrade_required() -> Response {
+fn upgrade_required(protocol: &'static str) -> Response {
     let message =
-        format!("This URL is for an attached process: connect with `Upgrade: {PROTOCOL}`.");
+        format!("This URL is for an attached process: connect with `Upgrade: {protocol}`.");
     let error = ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
     let mut response = error.into_response();
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
     response
 }
 
@@ -181,4 +198,4 @@ async fn write_payload(
 
 #[cfg(test)]
 #[path = "attach_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -7,12 +7,16 @@ use windlass_core::instance::{
     Output, Resources,
 };
 
-struct Process {
-    output: mpsc::Sender<AttachedOutput>,
-    input: mpsc::Receiver<AttachedInput>,
+pub(crate) struct Process {
+    pub(crate) output: mpsc::Sender<AttachedOutput>,
+    pub(crate) input: mpsc::Receiver<AttachedInput>,
 }
 
 fn process() -> (Process, Attached) {
+    process_with(None)
+}
+
+pub(crate) fn process_with(terminal: Option<TerminalSize>) -> (Process, Attached) {
     let (output, outputs) = mpsc::channel(8);
     let (inputs, input) = mpsc::channel(8);
     let spec = InstanceSpec {
@@ -36,7 +40,7 @@ fn process() -> (Process, Attached) {
         mounts: Vec::new(),
         resources: Resources::default(),
         port: None,
-        output: Output::Attached { terminal: None },
+        output: Output::Attached { terminal },
     };
     let instance = ObservedInstance {
         spec,
@@ -48,7 +52,7 @@ fn process() -> (Process, Attached) {
     (Process { output, input }, Attached { instance, output: outputs, input: inputs })
 }
 
-fn exited(code: i32) -> AttachedOutput {
+pub(crate) fn exited(code: i32) -> AttachedOutput {
     AttachedOutput::Exited(ExitStatus {
         code,
         out_of_memory: false,

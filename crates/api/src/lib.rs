@@ -7,15 +7,22 @@
 
 mod attach;
 mod convention;
+mod distribution;
 mod git;
 mod heroku;
 mod keepalive;
 mod key;
+mod rendezvous;
+mod schema;
 mod serve;
 mod state;
 mod stream;
+mod tls;
 
 pub use convention::endpoints::{Endpoint, Needs};
 pub use git::ssh::{SshError, serve_ssh};
+pub use heroku::ApiTeller;
+pub use heroku::refusals::{REFUSALS, Refusal};
 pub use key::{InvalidKey, ParsedKey, parse_public_key};
-pub use serve::{endpoints, router, serve_http};
+pub use schema::{document as schema_document, open_api_document};
+pub use serve::{endpoints, router, serve_api, serve_http};

@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use crate::heroku::browser_login::BrowserLogins;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use std::ops::Deref;
@@ -15,6 +16,8 @@ pub(crate) struct Parts {
     pub(crate) platform: Platform,
     /// Signs the URLs of output streams; new with every start, so that such URLs do not outlive it.
     stream_key: hmac::Key,
+    /// Those who log in by a browser.
+    pub(crate) browser_logins: BrowserLogins,
     /// Turns true when connections that left HTTP behind must end.
     closing: watch::Sender<bool>,
 }
@@ -31,6 +34,7 @@ impl ApiState {
         Self(Arc::new(Parts {
             platform,
             stream_key: random_key(),
+            browser_logins: BrowserLogins::default(),
             closing: watch::Sender::new(false),
         }))
     }

@@ -1,7 +1,9 @@
 //! Who is asking and whether they may: decided for every request before its handler runs.
 
+use super::audit::{self, Peer};
 use super::endpoints::{Needs, NeedsTable};
-use super::error::no_such_endpoint;
+use super::error::{in_our_form, no_such_endpoint};
+use super::request_id::REMAINING;
 use super::{ApiError, ApiResult};
 use crate::state::ApiState;
 use axum::RequestExt;
@@ -15,6 +17,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 use windlass_control::records::{App, Token, User};
+use windlass_control::{Platform, PlatformError};
+use windlass_core::access::{Area, Wants};
 
 /// An authenticated request.
 #[derive(Clone)]
@@ -62,41 +66,94 @@ pub(crate) struct Doorkeeper {
     pub(crate) needs: Arc<NeedsTable>,
 }
 
-/// Lets a request through to its handler if the caller has what the endpoint needs.
+/// Lets a request through to its handler if the caller has what the endpoint needs, and has it
+/// written down if it changes something.
 pub(crate) async fn admit(
     State(keeper): State<Doorkeeper>,
     matched: Option<MatchedPath>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let needs = matched.and_then(|path| keeper.needs.find(request.method(), path.as_str()));
-    let Some(needs) = needs else { return no_such_endpoint().await.into_response() };
-    match check(&keeper.state, needs, &mut request).await {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
+    let found = matched.and_then(|path| {
+        let needs = keeper.needs.find(request.method(), path.as_str())?;
+        Some((needs, path.as_str().to_owned()))
+    });
+    let Some((needs, path)) = found else { return no_such_endpoint().await.into_response() };
+    if matches!(needs, Needs::Itself) {
+        return next.run(request).await;
     }
+    if matches!(needs, Needs::Nobody) {
+        return in_our_form(next.run(request).await).await;
+    }
+    let platform = &keeper.state.platform;
+    let wants = Wants::of_endpoint(&path, !request.method().is_safe());
+    let left = match check(&keeper.state, needs, wants, &mut request).await {
+        Ok(left) => left,
+        Err(error) => return error.into_response(),
+    };
+    let entry = if wants.change { audit::entry(&request, &path) } else { None };
+    let mut response = in_our_form(next.run(request).await).await;
+    response.headers_mut().insert(REMAINING, HeaderValue::from(left));
+    if let Some(mut entry) = entry.filter(|_| response.status().is_success()) {
+        audit::name_app(&mut entry, &response);
+        platform.record_activity(entry);
+    }
+    response
 }
 
-async fn check(state: &ApiState, needs: Needs, request: &mut Request) -> ApiResult<()> {
-    if matches!(needs, Needs::Nobody | Needs::Itself) {
-        return Ok(());
-    }
+/// Returns how many requests the caller has left.
+async fn check(
+    state: &ApiState,
+    needs: Needs,
+    wants: Wants,
+    request: &mut Request,
+) -> ApiResult<u32> {
+    let platform = &state.platform;
     let secret = secret(request.headers()).ok_or_else(ApiError::unauthorized)?;
-    let (token, user) = state.platform.authenticate(&secret)?;
+    let (token, user) = authenticate(platform, &secret, request)?;
+    let left = match request.uri().path() {
+        // Asking how many are left costs none.
+        "/account/rate-limits" => platform.requests_left(&user),
+        _ => platform.spend_request(&user)?,
+    };
+    let area = if needs == Needs::Owner && wants.change { Area::Account } else { wants.area };
+    platform.require_scope(&token, Wants { area, ..wants })?;
     match needs {
-        Needs::Owner => state.platform.require_owner(&user)?,
+        Needs::Owner => platform.require_owner(&user)?,
         Needs::App(permission) => {
             let params = request.extract_parts_with_state::<RawPathParams, _>(state).await;
             let params = params.map_err(|_| ApiError::not_found("app"))?;
             let name = params.iter().find(|(key, _)| *key == "app").map(|(_, value)| value);
-            let app = state.platform.app(&user, name.unwrap_or_default())?;
-            state.platform.require(&user, &app, permission)?;
+            let app = platform.app(&user, name.unwrap_or_default())?;
+            platform.require(&user, &app, permission)?;
+            if wants.change {
+                platform.note_asker(&app, &user);
+            }
             request.extensions_mut().insert(AppOfCaller { user: user.clone(), app });
         }
         _ => {}
     }
     request.extensions_mut().insert(Caller { user, token, secret });
-    Ok(())
+    Ok(left)
+}
+
+fn authenticate(platform: &Platform, secret: &str, request: &Request) -> ApiResult<(Token, User)> {
+    platform.authenticate(secret).map_err(|error| match error {
+        PlatformError::Unauthorized => {
+            let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+            platform.wrong_credentials(from, name(request.headers()).as_deref()).into()
+        }
+        other => other.into(),
+    })
+}
+
+/// Returns the user name of Basic credentials.
+fn name(headers: &HeaderMap) -> Option<String> {
+    let (scheme, credentials) =
+        headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(credentials.trim()));
+    let decoded = String::from_utf8(decoded?.ok()?).ok()?;
+    decoded.split_once(':').map(|(name, _)| name.to_owned())
 }
 
 /// Returns the token in the `Authorization` header: a Bearer token or the password of Basic

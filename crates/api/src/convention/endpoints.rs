@@ -121,9 +121,28 @@ impl Endpoints {
         self
     }
 
+    /// Returns the path under which a method can still be added: `None` if it is there, and with
+    /// the names of parameters that the path's other methods have.
+    pub(crate) fn free_path(&self, method: &str, path: &str) -> Option<String> {
+        let same: Vec<_> =
+            self.list.iter().filter(|known| is_same_path(&known.path, path)).collect();
+        if same.iter().any(|known| known.method.as_str() == method) {
+            return None;
+        }
+        Some(same.first().map_or_else(|| path.to_owned(), |known| known.path.clone()))
+    }
+
     pub(crate) fn into_parts(self) -> (Router<ApiState>, Vec<Endpoint>) {
         (self.router, self.list)
     }
+}
+
+/// Whether two templates differ only in the names of their parameters.
+fn is_same_path(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<_>, Vec<_>) = (one.split('/').collect(), other.split('/').collect());
+    let parameter = |part: &str| part.starts_with('{');
+    one.len() == other.len()
+        && one.iter().zip(&other).all(|(a, b)| a == b || (parameter(a) && parameter(b)))
 }
 
 /// What each method of each path needs.

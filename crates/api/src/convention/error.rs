@@ -3,25 +3,31 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use std::error::Error;
+use std::time::Duration;
 use windlass_control::PlatformError;
 use windlass_wire::ErrorBody;
 
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// Longer messages of others are dropped, in bytes.
+const MAXIMUM_TEXT: usize = 4 << 10;
 
 /// Why a request failed.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) body: Box<ErrorBody>,
+    /// It may go better after that.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, id: &str, message: impl Into<String>) -> Self {
         let body =
             ErrorBody { id: id.to_owned(), message: message.into(), resource: None, url: None };
-        Self { status, body: Box::new(body) }
+        Self { status, body: Box::new(body), retry_after: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -59,6 +65,10 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Windlass\""));
         }
+        if let Some(after) = self.retry_after {
+            let seconds = HeaderValue::from(after.as_secs() + 1);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
         response
     }
 }
@@ -68,14 +78,16 @@ impl From<PlatformError> for ApiError {
     fn from(error: PlatformError) -> Self {
         let message = error.to_string();
         match &error {
-            PlatformError::NotFound { resource } => {
-                let mut answer = Self::new(StatusCode::NOT_FOUND, "not_found", message);
-                answer.body.resource = Some((*resource).to_owned());
-                answer
-            }
+            PlatformError::NotFound { resource } => Self::not_found(resource),
             PlatformError::Invalid(_) => Self::invalid(message),
             PlatformError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
             PlatformError::Unauthorized => Self::unauthorized(),
+            PlatformError::TwoFactor(_) => Self::new(StatusCode::FORBIDDEN, "two_factor", message),
+            PlatformError::TooMany { after, .. } => {
+                let mut answer = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit", message);
+                answer.retry_after = Some(*after);
+                answer
+            }
             PlatformError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", message),
             PlatformError::ReleaseFailed(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "release_failed", message)
@@ -100,6 +112,22 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// Gives an error that does not come from us (a path that is not UTF-8, a query that cannot be
+/// read) the form that all have.
+pub(crate) async fn in_our_form(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !is_error || kind.is_some_and(|kind| kind.starts_with("application/json")) {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), MAXIMUM_TEXT).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    let reason = status.canonical_reason().unwrap_or("error");
+    let message = if text.is_empty() { reason.to_owned() } else { text };
+    ApiError::new(status, &reason.to_lowercase().replace([' ', '-'], "_"), message).into_response()
+}
+
 /// Answers what no route matches.
 pub(crate) async fn no_such_endpoint() -> ApiError {
     ApiError::new(
@@ -122,6 +150,12 @@ mod tests {
             (PlatformError::Conflict("x".into()), 409, "conflict"),
             (PlatformError::Unauthorized, 401, "unauthorized"),
             (PlatformError::Forbidden("x".into()), 403, "forbidden"),
+            (PlatformError::TwoFactor("x"), 403, "two_factor"),
+            (
+                PlatformError::TooMany { message: "x".into(), after: Duration::ZERO },
+                429,
+                "rate_limit",
+            ),
             (PlatformError::ReleaseFailed("x".into()), 422, "release_failed"),
             (PlatformError::Internal("x".into(), None), 500, "internal_server_error"),
         ];

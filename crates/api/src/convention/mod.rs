@@ -1,8 +1,11 @@
 //! The conventions that all resources share.
 
+pub(crate) mod accept;
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod base_url;
 pub(crate) mod body;
+pub(crate) mod conditional;
 pub(crate) mod endpoints;
 pub(crate) mod error;
 pub(crate) mod range;

@@ -1,5 +1,6 @@
 //! The `Request-Id` of every answer, its line in the log, and other headers that all answers have.
 
+use super::audit::RequestId;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -7,14 +8,15 @@ use http::HeaderValue;
 use std::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
+use windlass_control::access::UNLIMITED;
 
-/// Requests that an account has left in this hour. Nothing is limited, so it never shrinks;
-/// clients that pace themselves by it go at full speed.
-pub(crate) const RATE_LIMIT_REMAINING: u32 = 4_500;
+/// How many requests the account has left.
+pub(crate) const REMAINING: &str = "ratelimit-remaining";
 
 /// Gives a request an identifier, under which everything about it is logged.
-pub(crate) async fn identify(request: Request, next: Next) -> Response {
+pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id = %id);
     let method = request.method().clone();
     let path = loggable(request.uri().path());
@@ -27,13 +29,24 @@ pub(crate) async fn identify(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("request-id", value);
     }
-    headers.insert("ratelimit-remaining", HeaderValue::from(RATE_LIMIT_REMAINING));
+    // Whoever is not known yet has as many requests left as one can have.
+    headers.entry(REMAINING).or_insert_with(|| HeaderValue::from(UNLIMITED));
     response
 }
 
 /// Returns the path without what would let a reader of the log use it.
 fn loggable(path: &str) -> String {
-    let secret = ["/logs/", "/attach/", "/streams/", "/sources/"];
+    let secret = [
+        "/invitations/",
+        "/teams/invitations/",
+        "/logs/",
+        "/attach/",
+        "/streams/",
+        "/sources/",
+        "/rendezvous/",
+        "/auth/browser/",
+        "/auth/cli/",
+    ];
     match secret.into_iter().find(|prefix| path.starts_with(prefix)) {
         Some(prefix) => format!("{prefix}…"),
         None => path.chars().take(200).collect(),
@@ -47,6 +60,8 @@ mod tests {
         assert_eq!(super::loggable("/logs/s3cret"), "/logs/…");
         assert_eq!(super::loggable("/attach/s3cret"), "/attach/…");
         assert_eq!(super::loggable("/sources/s3cret"), "/sources/…");
+        assert_eq!(super::loggable("/rendezvous/s3cret"), "/rendezvous/…");
+        assert_eq!(super::loggable("/auth/browser/s3cret"), "/auth/browser/…");
         assert_eq!(super::loggable("/apps/logs"), "/apps/logs");
     }
 }

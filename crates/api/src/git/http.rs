@@ -22,6 +22,7 @@ use tokio::process::ChildStdin;
 use tokio::task::AbortHandle;
 use windlass_control::PlatformError;
 use windlass_control::receive::Service;
+use windlass_core::access::Wants;
 
 /// An upload that brings nothing for this long is given up.
 const UPLOAD_IDLE_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -108,7 +109,12 @@ fn start(
     mode: Mode,
 ) -> Result<GitChild, GitError> {
     let secret = secret(headers).ok_or(GitError::Unauthorized)?;
-    let (_, user) = state.platform.authenticate(&secret)?;
+    let (token, user) = state.platform.authenticate(&secret)?;
+    let wants = match service {
+        Service::UploadPack => Wants::FETCH,
+        Service::ReceivePack => Wants::PUSH,
+    };
+    state.platform.require_scope(&token, wants)?;
     let no_app =
         || GitError::NoSuchApp(repository.trim_end_matches(".git").chars().take(60).collect());
     let name = app_of(repository).ok_or_else(no_app)?;

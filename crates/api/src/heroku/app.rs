@@ -1,17 +1,19 @@
-//! Apps and who works on them.
+//! Apps.
 
-use super::{Users, app_reference, fixed};
+use super::{Users, fixed, stack, team};
+use crate::convention::audit::About;
 use crate::convention::{
-    ApiError, ApiResult, AppOfCaller, BaseUrl, Caller, Control, JsonBody, RangeHeader, derived_id,
-    time, to_the_end,
+    ApiError, ApiResult, AppOfCaller, BaseUrl, Caller, Control, JsonBody, RangeHeader, time,
+    to_the_end,
 };
-use axum::Json;
 use axum::extract::Query;
 use axum::response::Response;
+use axum::{Extension, Json};
 use http::StatusCode;
+use serde_json::Value;
 use windlass_control::records;
 use windlass_control::{Platform, Result};
-use windlass_wire::{App, AppCreate, AppUpdate, Collaborator};
+use windlass_wire::{App, AppCreate, AppUpdate};
 
 pub(super) async fn list(
     caller: Caller,
@@ -31,15 +33,20 @@ pub(super) async fn create(
     Control(platform): Control,
     base: BaseUrl,
     JsonBody(body): JsonBody<AppCreate>,
-) -> ApiResult<(StatusCode, Json<App>)> {
+) -> ApiResult<(StatusCode, Extension<About>, Json<App>)> {
     fixed::check_region(body.region.as_deref())?;
-    fixed::check_stack(body.stack.as_deref())?;
+    let stack = stack::named(body.stack.as_deref())?;
     let control = platform.clone();
-    let app =
-        to_the_end(async move { control.create_app(&caller.user, body.name.as_deref()).await })
-            .await?;
-    let app = shape(&platform, &base, &mut Users::new(&platform), &app)?;
-    Ok((StatusCode::CREATED, Json(app)))
+    let create = async move {
+        let app = control.create_app(&caller.user, body.name.as_deref()).await?;
+        if let Some(stack) = stack {
+            control.set_build_stack(&caller.user, &app, stack)?;
+        }
+        Ok(app)
+    };
+    let app = to_the_end(create).await?;
+    let shape = shape(&platform, &base, &mut Users::new(&platform), &app)?;
+    Ok((StatusCode::CREATED, Extension(About(app)), Json(shape)))
 }
 
 pub(super) async fn info(
@@ -56,10 +63,13 @@ pub(super) async fn update(
     base: BaseUrl,
     JsonBody(body): JsonBody<AppUpdate>,
 ) -> ApiResult<Json<App>> {
-    fixed::check_stack(body.build_stack.as_deref())?;
+    let stack = stack::named(body.build_stack.as_deref())?;
     let control = platform.clone();
     let change = async move {
         let mut app = app;
+        if let Some(stack) = stack {
+            control.set_build_stack(&user, &app, stack)?;
+        }
         if let Some(on) = body.maintenance {
             app = control.set_maintenance(&user, &app, on).await?;
         }
@@ -91,26 +101,24 @@ pub(super) async fn destroy(
     Ok(Json(last))
 }
 
-pub(super) async fn collaborators(
-    AppOfCaller { app, .. }: AppOfCaller,
-    Control(platform): Control,
-    range: RangeHeader,
-) -> ApiResult<Response> {
-    let owner = Collaborator {
-        id: derived_id(app.id.0, "owner").to_string(),
-        app: app_reference(&app),
-        user: Users::new(&platform).reference(app.owner)?,
-        role: "owner".to_owned(),
-        permissions: Vec::new(),
-        created_at: time(app.created_at),
-        updated_at: time(app.created_at),
-    };
-    Ok(range.answer(vec![owner]))
-}
-
 /// Returns the app as others of its resources answer with it.
 pub(super) fn one(platform: &Platform, base: &BaseUrl, app: &records::App) -> Result<App> {
     shape(platform, base, &mut Users::new(platform), app)
+}
+
+/// Returns the app with what only apps of teams have, as `user` sees it.
+pub(super) fn team_shape(
+    platform: &Platform,
+    base: &BaseUrl,
+    user: &records::User,
+    app: &records::App,
+) -> Result<Value> {
+    let joined = platform.collaborators(app)?.iter().any(|one| one.user.id == user.id)
+        || (app.team.is_none() && app.owner == user.id);
+    let mut shape = serde_json::json!(one(platform, base, app)?);
+    shape["locked"] = app.locked.into();
+    shape["joined"] = joined.into();
+    Ok(shape)
 }
 
 fn shape(
@@ -120,6 +128,7 @@ fn shape(
     app: &records::App,
 ) -> Result<App> {
     let build = platform.current_build(app)?;
+    let of = platform.team_of_app(app)?;
     Ok(App {
         id: app.id.to_string(),
         name: app.name.to_string(),
@@ -127,8 +136,8 @@ fn shape(
         archived_at: None,
         slug_size: build.as_ref().and_then(|build| build.image_size),
         buildpack_provided_description: build.and_then(|build| build.buildpack),
-        build_stack: fixed::stack_reference(),
-        stack: fixed::stack_reference(),
+        build_stack: stack::reference(platform.build_stack(app)?),
+        stack: stack::reference(platform.stack(app)?),
         created_at: time(app.created_at),
         updated_at: time(app.updated_at),
         released_at: app.released_at.map(time),
@@ -136,9 +145,12 @@ fn shape(
         generation: fixed::generation_reference(),
         internal_routing: None,
         maintenance: app.maintenance,
-        owner: users.reference(app.owner)?,
-        organization: None,
-        team: None,
+        owner: match &of {
+            Some(of) => team::manager(of),
+            None => users.reference(app.owner)?,
+        },
+        organization: of.as_ref().map(team::reference),
+        team: of.as_ref().map(team::reference),
         region: fixed::region_reference(),
         repo_size: None,
         space: None,

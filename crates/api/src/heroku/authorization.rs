@@ -1,15 +1,36 @@
 //! Access tokens.
 
-use crate::convention::{ApiError, ApiResult, Caller, Control, JsonBody, RangeHeader, time};
+use super::two_factor::code;
+use crate::convention::{
+    ApiError, ApiResult, Caller, Control, Endpoints, JsonBody, Needs, RangeHeader, time,
+};
 use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use windlass_control::Platform;
+use windlass_control::access::NewToken;
 use windlass_control::records::{Token, User};
-use windlass_wire::{AccessToken, Authorization, AuthorizationCreate, AuthorizationUser};
+use windlass_core::access::Scopes;
+use windlass_wire::{
+    AccessToken, Authorization, AuthorizationCreate, AuthorizationUpdate, AuthorizationUser,
+};
 
-pub(super) async fn list(
+pub(super) fn endpoints() -> Endpoints {
+    use Needs::Anybody;
+    const ONE: &str = "/oauth/authorizations/{authorization}";
+    const REGENERATE: &str = "/oauth/authorizations/{authorization}/actions/regenerate-tokens";
+    Endpoints::new()
+        .get("/oauth/authorizations", Anybody, list)
+        .post("/oauth/authorizations", Anybody, create)
+        .get(ONE, Anybody, info)
+        .patch(ONE, Anybody, update)
+        .delete(ONE, Anybody, revoke)
+        .post(REGENERATE, Anybody, regenerate)
+        .delete("/oauth/sessions/~", Anybody, no_session)
+}
+
+async fn list(
     caller: Caller,
     Control(platform): Control,
     range: RangeHeader,
@@ -18,17 +39,25 @@ pub(super) async fn list(
     Ok(range.answer(tokens.into_iter().map(|token| shape_for(&caller, token)).collect()))
 }
 
-pub(super) async fn create(
+async fn create(
     caller: Caller,
     Control(platform): Control,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<AuthorizationCreate>,
 ) -> ApiResult<(StatusCode, Json<Authorization>)> {
-    let description = body.description.as_deref().unwrap_or("Long-lived user authorization");
-    let (token, secret) = platform.create_authorization(&caller.user, description)?;
-    Ok((StatusCode::CREATED, Json(shape(&caller.user, token, Some(secret)))))
+    let names = body.scope.unwrap_or_default();
+    let scopes = Scopes::of_names(names.iter().map(String::as_str));
+    let wanted = NewToken {
+        description: body.description.unwrap_or_else(|| "Long-lived user authorization".to_owned()),
+        scopes: scopes.map_err(|error| ApiError::invalid(error.to_string()))?,
+        expires_in: body.expires_in,
+    };
+    let Caller { user, token, .. } = &caller;
+    let (made, secret) = platform.create_authorization(user, token, wanted, code(&headers))?;
+    Ok((StatusCode::CREATED, Json(shape(&caller.user, made, Some(secret)))))
 }
 
-pub(super) async fn info(
+async fn info(
     caller: Caller,
     Control(platform): Control,
     Path(id): Path<String>,
@@ -37,7 +66,32 @@ pub(super) async fn info(
     Ok(Json(shape_for(&caller, token)))
 }
 
-pub(super) async fn revoke(
+async fn update(
+    caller: Caller,
+    Control(platform): Control,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<AuthorizationUpdate>,
+) -> ApiResult<Json<Authorization>> {
+    let mut token = find(&platform, &caller, &id)?;
+    if let Some(text) = &body.description {
+        token = platform.describe_authorization(&caller.user, token.id, text)?;
+    }
+    Ok(Json(shape_for(&caller, token)))
+}
+
+async fn regenerate(
+    caller: Caller,
+    Control(platform): Control,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Json<Authorization>> {
+    let token = find(&platform, &caller, &id)?;
+    let user = &caller.user;
+    let (token, secret) = platform.regenerate_authorization(user, token.id, code(&headers))?;
+    Ok(Json(shape(user, token, Some(secret))))
+}
+
+async fn revoke(
     caller: Caller,
     Control(platform): Control,
     Path(id): Path<String>,
@@ -48,7 +102,7 @@ pub(super) async fn revoke(
 }
 
 /// There are no browser sessions; clients that log out ask for theirs and expect this.
-pub(super) async fn no_session(_caller: Caller) -> ApiError {
+async fn no_session(_caller: Caller) -> ApiError {
     ApiError::not_found("session")
 }
 
@@ -70,23 +124,28 @@ fn shape_for(caller: &Caller, token: Token) -> Authorization {
     shape(&caller.user, token, secret)
 }
 
-fn shape(user: &User, token: Token, secret: Option<String>) -> Authorization {
+pub(super) fn shape(user: &User, token: Token, secret: Option<String>) -> Authorization {
     let id = token.id.to_string();
+    let now = jiff::Timestamp::now().as_millisecond();
+    let left = |at: u64| at.saturating_sub(u64::try_from(now).unwrap_or_default()).div_ceil(1_000);
+    let expires_in = token.expires_at.map(left);
     Authorization {
-        access_token: secret.map(|token| AccessToken { id: id.clone(), token, expires_in: None }),
+        access_token: secret.map(|token| AccessToken { id: id.clone(), token, expires_in }),
         id,
         client: None,
         grant: None,
         refresh_token: None,
         session: None,
-        scope: vec!["global".to_owned()],
+        scope: token.scopes.names().into_iter().map(str::to_owned).collect(),
         description: token.description,
         user: AuthorizationUser {
             id: user.id.to_string(),
             email: user.email.clone(),
-            full_name: None,
+            full_name: user.name.clone(),
         },
         created_at: time(token.created_at),
-        updated_at: time(token.created_at),
+        updated_at: time(token.updated_at),
+        expires_at: token.expires_at.map(time),
+        last_used_at: token.last_used_at.map(time),
     }
 }

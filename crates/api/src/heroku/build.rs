@@ -100,6 +100,7 @@ impl<'a> Shaper<'a> {
         let output_stream_url =
             output_stream::url(self.state, self.base, "builds", self.caller, self.app, &id);
         let platform = &self.state.platform;
+        let slug = platform.slug_of_build(&build).map(|id| IdReference { id: id.to_string() });
         Ok(Build {
             output_stream_url,
             id,
@@ -116,8 +117,8 @@ impl<'a> Shaper<'a> {
                 version_description: None,
             },
             release: self.releases.get(&build.id).map(|id| IdReference { id: id.clone() }),
-            slug: None,
-            stack: fixed::STACK.to_owned(),
+            slug,
+            stack: platform.stack_of_image(build.image.as_ref()).to_owned(),
             generation: fixed::GENERATION.to_owned(),
             user: self.users.reference(build.user)?,
             failure: build.failure,

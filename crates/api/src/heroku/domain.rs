@@ -91,7 +91,7 @@ pub(super) async fn remove(
     Ok(Json(shape(&platform, &app, domain)))
 }
 
-fn all(platform: &Platform, app: &App) -> ApiResult<Vec<Domain>> {
+pub(super) fn all(platform: &Platform, app: &App) -> windlass_control::Result<Vec<Domain>> {
     let mut domains = vec![default(platform, app)];
     domains.extend(platform.domains(app)?.into_iter().map(|domain| shape(platform, app, domain)));
     let mut automatic = platform.automatic_certificates_by_host(app)?;

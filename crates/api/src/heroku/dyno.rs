@@ -25,11 +25,13 @@ pub(super) async fn list(
     Control(platform): Control,
     range: RangeHeader,
 ) -> ApiResult<Response> {
-    let mut releases = Releases::new(&platform, &app);
-    let instances = platform.instances(&app).await?;
-    let dynos: Result<Vec<Dyno>> =
-        instances.into_iter().map(|view| shape(&app, &mut releases, view)).collect();
-    Ok(range.answer(dynos?))
+    Ok(range.answer(all(&platform, &app).await?))
+}
+
+pub(super) async fn all(platform: &Platform, app: &App) -> Result<Vec<Dyno>> {
+    let instances = platform.instances(app).await?;
+    let mut releases = Releases::new(platform, app);
+    instances.into_iter().map(|view| shape(app, &mut releases, view)).collect()
 }
 
 pub(super) async fn info(
@@ -60,7 +62,7 @@ pub(super) async fn create(
     let one_off =
         to_the_end(async move { control.run_one_off(&user, &its_app, request).await }).await?;
     let mut dyno = shape(&app, &mut Releases::new(&platform, &app), one_off.view)?;
-    dyno.attach_url = one_off.attach_secret.map(|secret| format!("{}/attach/{secret}", base.0));
+    say_where_to_attach(&mut dyno, &base, one_off.attach_secret);
     Ok((StatusCode::CREATED, Json(dyno)))
 }
 
@@ -84,8 +86,15 @@ pub(super) async fn exec(
     let view = find(&platform, &app, &name).await?;
     let prepared = platform.exec(&user, &app, view, request).await?;
     let mut dyno = shape(&app, &mut Releases::new(&platform, &app), prepared.view)?;
-    dyno.attach_url = prepared.attach_secret.map(|secret| format!("{}/attach/{secret}", base.0));
+    say_where_to_attach(&mut dyno, &base, prepared.attach_secret);
     Ok((StatusCode::CREATED, Json(dyno)))
+}
+
+/// Names both ways to attach: that of Heroku's clients, and ours.
+fn say_where_to_attach(dyno: &mut Dyno, base: &BaseUrl, secret: Option<String>) {
+    let Some(secret) = secret else { return };
+    dyno.attach_url = Some(format!("rendezvous://{}/{secret}", base.host_and_port()));
+    dyno.upgrade_url = Some(format!("{}/attach/{secret}", base.0));
 }
 
 pub(super) async fn restart_all(
@@ -168,13 +177,16 @@ async fn find(platform: &Platform, app: &App, name: &str) -> ApiResult<InstanceV
         .ok_or_else(|| ApiError::not_found("dyno"))
 }
 
-/// A terminal is for attached processes whose client has one: it says so by naming its type.
+/// A terminal is for attached processes whose client has one: it says so by naming its type and
+/// size. Heroku's CLI names the type in a pipe too; with a terminal there, input would be echoed
+/// into the output and cut at 4,095 bytes a line.
 fn terminal(
     attach: bool,
     force_no_tty: Option<bool>,
     env: &BTreeMap<String, Value>,
 ) -> Option<TerminalSize> {
-    if !attach || force_no_tty == Some(true) || !env.contains_key("TERM") {
+    let has_size = env.contains_key("COLUMNS") || env.contains_key("LINES");
+    if !attach || force_no_tty == Some(true) || !env.contains_key("TERM") || !has_size {
         return None;
     }
     let number = |name: &str| {
@@ -233,6 +245,7 @@ fn shape(app: &App, releases: &mut Releases<'_>, view: InstanceView) -> Result<D
         size: view.size.to_owned(),
         reason: view.reason,
         attach_url: None,
+        upgrade_url: None,
         app: app_reference(app),
         release: releases.reference(view.release)?,
         created_at: time(view.created_at),
@@ -257,6 +270,7 @@ mod tests {
         assert_eq!(terminal(false, None, &full), None);
         assert_eq!(terminal(true, Some(true), &full), None);
         assert_eq!(terminal(true, None, &env(&[])), None);
+        assert_eq!(terminal(true, None, &env(&[("TERM", json!("xterm"))])), None, "in a pipe");
         let odd = env(&[("TERM", json!("xterm")), ("COLUMNS", json!(0)), ("LINES", json!("many"))]);
         assert_eq!(terminal(true, None, &odd), Some(DEFAULT_TERMINAL));
     }

@@ -1,15 +1,19 @@
 //! Every endpoint of the API but git's, family by family.
 
 use super::{
-    account, acm, app, authorization, build, buildpack, check, config_var, cron, deploys, domain,
-    dyno, fixed, formation, git, image, key, limits, log_session, metrics, network_link, registry,
-    release, routing, sni_endpoint, source, volume, zone,
+    account, acm, activity, addon, app, app_transfer, authorization, browser_login, build,
+    buildpack, buildpack_registry, check, collaborator, config_var, cron, deploys, domain, dyno,
+    feature, fixed, formation, git, image, key, limits, log_drain, log_session, metrics,
+    network_link, pipelines, registry, release, routing, size, slug, sni_endpoint, source, stack,
+    status, team, team_app, two_factor, user, volume, webhook, zone,
 };
 use crate::convention::{DEPLOY, Endpoints, MANAGE, Needs, OPERATE, VIEW};
 
 pub(crate) fn endpoints() -> Endpoints {
     Endpoints::new()
         .merge(account_routes())
+        .merge(people_routes())
+        .merge(browser_login::endpoints())
         .merge(app_routes())
         .merge(process_routes())
         .merge(stream_routes())
@@ -17,14 +21,21 @@ pub(crate) fn endpoints() -> Endpoints {
         .merge(cron_routes())
         .merge(volume_routes())
         .merge(routing_routes())
+        .merge(pipelines::endpoints())
+        .merge(stack::endpoints())
+        .merge(slug::endpoints())
+        .merge(buildpack_registry::endpoints())
+        .merge(addon::endpoints())
+        .merge(feature::endpoints())
+        .merge(log_drain::endpoints())
+        .merge(status::endpoints())
+        .merge(webhook::endpoints())
         .merge(fixed::endpoints())
+        .merge(size::endpoints())
 }
 
 fn account_routes() -> Endpoints {
     Endpoints::new()
-        .get("/account", Needs::Anybody, account::info)
-        .get("/users/~", Needs::Anybody, account::info)
-        .get("/account/rate-limits", Needs::Anybody, account::rate_limits)
         .get("/account/keys", Needs::Anybody, key::list)
         .post("/account/keys", Needs::Anybody, key::create)
         .get("/account/keys/{key}", Needs::Anybody, key::info)
@@ -35,11 +46,20 @@ fn account_routes() -> Endpoints {
         .get("/registries", Needs::Owner, registry::list)
         .put("/registries/{host}", Needs::Owner, registry::log_in)
         .delete("/registries/{host}", Needs::Owner, registry::log_out)
-        .get("/oauth/authorizations", Needs::Anybody, authorization::list)
-        .post("/oauth/authorizations", Needs::Anybody, authorization::create)
-        .get("/oauth/authorizations/{authorization}", Needs::Anybody, authorization::info)
-        .delete("/oauth/authorizations/{authorization}", Needs::Anybody, authorization::revoke)
-        .delete("/oauth/sessions/~", Needs::Anybody, authorization::no_session)
+}
+
+/// Who may come in, and what they have been given.
+fn people_routes() -> Endpoints {
+    Endpoints::new()
+        .merge(account::endpoints())
+        .merge(authorization::endpoints())
+        .merge(two_factor::endpoints())
+        .merge(user::endpoints())
+        .merge(team::endpoints())
+        .merge(team_app::endpoints())
+        .merge(collaborator::endpoints())
+        .merge(app_transfer::endpoints())
+        .merge(activity::endpoints())
 }
 
 fn app_routes() -> Endpoints {
@@ -50,7 +70,6 @@ fn app_routes() -> Endpoints {
         .get("/apps/{app}", VIEW, app::info)
         .patch("/apps/{app}", OPERATE, app::update)
         .delete("/apps/{app}", MANAGE, app::destroy)
-        .get("/apps/{app}/collaborators", VIEW, app::collaborators)
         .get("/apps/{app}/config-vars", DEPLOY, config_var::info)
         .patch("/apps/{app}/config-vars", DEPLOY, config_var::update)
         .post("/apps/{app}/acm", OPERATE, acm::enable)
@@ -191,4 +210,5 @@ fn stream_routes() -> Endpoints {
         .get(build::STREAM_ROUTE, Needs::Nobody, build::stream)
         .get(release::STREAM_ROUTE, Needs::Nobody, release::stream)
         .get("/attach/{secret}", Needs::Nobody, crate::attach::attach)
+        .get("/rendezvous/{secret}", Needs::Nobody, crate::rendezvous::upgrade)
 }

@@ -1,17 +1,14 @@
-//! What is the same for all: stack, region, sizes, and lists that are empty here.
+//! What is the same for all: region, sizes, and lists that are empty here.
 
-use crate::convention::{
-    ApiError, ApiResult, AppOfCaller, Caller, Endpoints, Needs, RangeHeader, VIEW,
-};
-use crate::state::ApiState;
+use crate::convention::{ApiError, ApiResult, Caller, Endpoints, Needs, RangeHeader};
+use axum::Json;
+use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Value, json};
 use windlass_control::PlatformError;
 use windlass_core::process_limits::{ProcessSize, SIZES};
 use windlass_wire::Reference;
 
-pub(super) const STACK: &str = "debian-12";
-const STACK_ID: &str = "6f1b6b1e-94c5-4c43-9c0a-0d7f3c2f5a12";
 /// Clients call other endpoints for other generations.
 pub(super) const GENERATION: &str = "cedar";
 const GENERATION_ID: &str = "b0a4b4a0-3f2a-4d62-8f4e-9a8b7d1c5e01";
@@ -20,30 +17,13 @@ const REGION_ID: &str = "c8d1f2b3-6a5e-4f70-8b9c-1e2d3f4a5b02";
 /// The identifiers of sizes begin with it and end with their place in the list.
 const SIZE_ID: &str = "d2e3f4a5-7b6c-4d81-9eaf-2b3c4d5e6f";
 /// When the things on this page came into being.
-const SINCE: &str = "2026-01-01T00:00:00Z";
+pub(super) const SINCE: &str = "2026-01-01T00:00:00Z";
 
 pub(super) fn endpoints() -> Endpoints {
     Endpoints::new()
-        .get("/stacks", Needs::Anybody, stacks)
         .get("/regions", Needs::Anybody, regions)
-        .get("/dyno-sizes", Needs::Anybody, sizes)
-        .get("/apps/{app}/available-stacks", VIEW, stacks)
-        .get("/account/features", Needs::Anybody, nothing)
-        .get("/addons", Needs::Anybody, nothing)
-        .get("/addon-attachments", Needs::Anybody, nothing)
-        .get("/teams", Needs::Anybody, nothing)
+        .get("/regions/{region}", Needs::Anybody, region)
         .get("/spaces", Needs::Anybody, nothing)
-        .get("/pipelines", Needs::Anybody, nothing)
-        .get("/apps/{app}/addons", VIEW, nothing_of_app)
-        .get("/apps/{app}/addon-attachments", VIEW, nothing_of_app)
-        .get("/apps/{app}/features", VIEW, nothing_of_app)
-        .get("/apps/{app}/log-drains", VIEW, nothing_of_app)
-        .get("/apps/{app}/webhooks", VIEW, nothing_of_app)
-        .get("/apps/{app}/pipeline-couplings", VIEW, no_pipeline)
-}
-
-pub(super) fn stack_reference() -> Reference {
-    reference(STACK_ID, STACK)
 }
 
 pub(super) fn generation_reference() -> Reference {
@@ -58,18 +38,13 @@ pub(super) fn size_reference(name: &str) -> Reference {
     reference(&size_id(name), name)
 }
 
-fn size_id(name: &str) -> String {
+pub(super) fn size_id(name: &str) -> String {
     let place = SIZES.iter().position(|size| size.name == name).map_or(0, |index| index + 1);
     format!("{SIZE_ID}{place:02x}")
 }
 
 fn reference(id: &str, name: &str) -> Reference {
     Reference { id: id.to_owned(), name: name.to_owned() }
-}
-
-/// Refuses a stack that is not here.
-pub(super) fn check_stack(wanted: Option<&str>) -> ApiResult<()> {
-    check("stack", wanted, STACK, STACK_ID)
 }
 
 /// Refuses a region that is not here.
@@ -104,49 +79,27 @@ fn check(what: &str, wanted: Option<&str>, name: &str, id: &str) -> ApiResult<()
     }
 }
 
-async fn stacks(_caller: Caller, range: RangeHeader) -> Response {
-    range.answer(vec![json!({
-        "id": STACK_ID, "name": STACK, "state": "public", "default": true, "created_at": SINCE, "updated_at": SINCE,
-    })])
+async fn regions(_caller: Caller, range: RangeHeader) -> Response {
+    range.answer(vec![the_region()])
 }
 
-async fn regions(_caller: Caller, range: RangeHeader) -> Response {
-    range.answer(vec![json!({
+async fn region(_caller: Caller, Path(name): Path<String>) -> ApiResult<Json<Value>> {
+    if name.eq_ignore_ascii_case(REGION) || name == REGION_ID {
+        return Ok(Json(the_region()));
+    }
+    Err(ApiError::not_found("region"))
+}
+
+fn the_region() -> Value {
+    json!({
         "id": REGION_ID, "name": REGION, "description": "This server", "country": "", "locale": "",
         "private_capable": false, "provider": {"name": "windlass", "region": REGION},
         "created_at": SINCE, "updated_at": SINCE,
-    })])
-}
-
-async fn sizes(
-    _caller: Caller,
-    axum::extract::State(state): axum::extract::State<ApiState>,
-    range: RangeHeader,
-) -> Response {
-    let default_bytes = state.platform.settings().instance.memory_bytes;
-    let sizes = SIZES.iter().map(|size| {
-        #[allow(clippy::cast_precision_loss)]
-        let gibibytes = size.memory_bytes.unwrap_or(default_bytes) as f64 / (1u64 << 30) as f64;
-        json!({
-            "id": size_id(size.name), "name": size.name, "memory": gibibytes,
-            "compute": size.cpu_shares.unwrap_or(1_024) / 1_024, "dedicated": false, "dyno_units": 1,
-            "cost": null, "private_space_only": false, "generation": generation_reference(),
-        })
-    });
-    range.answer(sizes.collect())
+    })
 }
 
 async fn nothing(_caller: Caller, range: RangeHeader) -> Response {
     range.answer(Vec::<Value>::new())
-}
-
-async fn nothing_of_app(_app: AppOfCaller, range: RangeHeader) -> Response {
-    range.answer(Vec::<Value>::new())
-}
-
-/// Clients take an empty list for a coupling without a pipeline; only 404 says that there is none.
-async fn no_pipeline(_app: AppOfCaller) -> ApiError {
-    ApiError::not_found("pipeline_coupling")
 }
 
 #[cfg(test)]

@@ -2,14 +2,16 @@
 
 use super::{app_reference, fixed};
 use crate::convention::{
-    ApiError, ApiResult, AppOfCaller, Control, JsonBody, RangeHeader, time, to_the_end,
+    ApiError, ApiResult, AppOfCaller, Control, ExactJsonBody, RangeHeader, time, to_the_end,
 };
 use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use windlass_control::records::{App, User};
+use windlass_control::release::ImageChange;
 use windlass_control::run::{FormationChange, FormationView, Quantity};
 use windlass_control::{Platform, records};
 use windlass_core::names::ProcessType;
@@ -29,6 +31,16 @@ pub(super) struct Update {
     quantity: Option<Value>,
     size: Option<Value>,
     dyno_size: Option<Value>,
+    /// `null` takes the process type out of the app.
+    #[serde(default, deserialize_with = "present")]
+    docker_image: Option<Option<String>>,
+}
+
+/// Tells `null` from what is left out.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 pub(super) async fn list(
@@ -52,17 +64,17 @@ pub(super) async fn info(
 pub(super) async fn update_many(
     AppOfCaller { user, app }: AppOfCaller,
     Control(platform): Control,
-    JsonBody(body): JsonBody<UpdateMany>,
+    ExactJsonBody(body): ExactJsonBody<UpdateMany>,
 ) -> ApiResult<Json<Vec<Formation>>> {
-    let mut changes = Vec::new();
+    let mut changes = Changes::default();
     for update in body.updates {
         let name = update
             .process_type
             .clone()
             .ok_or_else(|| ApiError::invalid("Each update needs a `type`."))?;
-        changes.push(parsed(&platform, &app, &name, update)?);
+        changes.add(&platform, &app, &name, update)?;
     }
-    let formation = change(platform, user, app.clone(), changes).await?;
+    let formation = changes.apply(platform, user, app.clone()).await?;
     Ok(Json(formation.into_iter().map(|view| shape(&app, view)).collect()))
 }
 
@@ -70,22 +82,62 @@ pub(super) async fn update_one(
     AppOfCaller { user, app }: AppOfCaller,
     Control(platform): Control,
     Path((_, name)): Path<(String, String)>,
-    JsonBody(update): JsonBody<Update>,
+    ExactJsonBody(update): ExactJsonBody<Update>,
 ) -> ApiResult<Json<Formation>> {
     let process = process_type(&platform, &app, &name)?;
-    let changes = vec![parsed(&platform, &app, &name, update)?];
-    let formation = change(platform, user, app.clone(), changes).await?;
-    let view = find(formation, process.as_str())?;
+    let before = platform.formation(&app)?;
+    let mut changes = Changes::default();
+    changes.add(&platform, &app, &name, update)?;
+    let is_removed = changes.images.get(&process) == Some(&ImageChange::Remove);
+    let formation = changes.apply(platform, user, app.clone()).await?;
+    // What was removed is answered as it was.
+    let view = find(if is_removed { before } else { formation }, process.as_str())?;
     Ok(Json(shape(&app, view)))
 }
 
-async fn change(
-    platform: Platform,
-    user: User,
-    app: App,
-    changes: Vec<FormationChange>,
-) -> ApiResult<Vec<FormationView>> {
-    to_the_end(async move { platform.change_formation(&user, &app, changes).await }).await
+/// What a request changes: images of process types make a release first.
+#[derive(Default)]
+struct Changes {
+    images: BTreeMap<ProcessType, ImageChange>,
+    formation: Vec<FormationChange>,
+}
+
+impl Changes {
+    fn add(&mut self, platform: &Platform, app: &App, name: &str, update: Update) -> ApiResult<()> {
+        let process = process_type(platform, app, name)?;
+        match &update.docker_image {
+            Some(Some(id)) => {
+                let digest = id.parse().map_err(|_| {
+                    ApiError::invalid(format!(
+                        "{id:?} is no image: `docker_image` is the digest of a pushed image's config."
+                    ))
+                })?;
+                self.images.insert(process, ImageChange::Release(digest));
+            }
+            Some(None) => drop(self.images.insert(process, ImageChange::Remove)),
+            None => {}
+        }
+        let change = parsed(platform, app, name, update)?;
+        if change.quantity.is_some() || change.size.is_some() {
+            self.formation.push(change);
+        }
+        Ok(())
+    }
+
+    async fn apply(
+        self,
+        platform: Platform,
+        user: User,
+        app: App,
+    ) -> ApiResult<Vec<FormationView>> {
+        let change = async move {
+            if !self.images.is_empty() {
+                platform.release_containers(&user, &app, self.images).await?;
+            }
+            platform.change_formation(&user, &app, self.formation).await
+        };
+        to_the_end(change).await
+    }
 }
 
 /// Returns what to change; nothing but the process type when the update says no more.
@@ -142,7 +194,7 @@ fn invalid_quantity(value: &Value) -> ApiError {
     ))
 }
 
-fn shape(app: &App, view: FormationView) -> Formation {
+pub(super) fn shape(app: &App, view: FormationView) -> Formation {
     let updated_at = time(view.updated_at);
     Formation {
         id: view.id.to_string(),

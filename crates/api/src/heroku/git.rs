@@ -8,7 +8,8 @@ use crate::state::ApiState;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
@@ -116,31 +117,41 @@ pub(super) async fn call(
     Path(app): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> ApiResult<Response> {
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let body = call_body(body).await?;
+    let header = |name: &str| Some(headers.get(name)?.to_str().unwrap_or_default().to_owned());
+    call_answer(platform.take_webhook(&app, &header, &body)?)
+}
+
+/// Reads the body of a call of another git host.
+pub(super) async fn call_body(body: Body) -> ApiResult<Bytes> {
     let collected = tokio::time::timeout(CALL_LIMIT, Limited::new(body, CALL_BYTES).collect());
-    let body = match collected.await {
-        Ok(Ok(collected)) => collected.to_bytes(),
+    match collected.await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let message = format!("The webhook's body is larger than {} MiB.", CALL_BYTES >> 20);
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message));
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message))
         }
         Ok(Err(error)) => {
             let message = format!("The webhook's body ended early: {error}");
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message));
+            Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message))
         }
         Err(_) => {
             let message = "The webhook's body stopped coming in.";
-            return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message))
         }
-    };
-    let header = |name: &str| Some(headers.get(name)?.to_str().unwrap_or_default().to_owned());
-    let (status, message) = match platform.take_webhook(&app, &header, &body)? {
+    }
+}
+
+/// Answers one.
+pub(super) fn call_answer(answer: WebhookAnswer) -> ApiResult<(StatusCode, Json<Value>)> {
+    let (status, message) = match answer {
         WebhookAnswer::Ignored(message) => (StatusCode::OK, message),
         WebhookAnswer::Started(message) => (StatusCode::ACCEPTED, message),
         WebhookAnswer::Refused => {
-            let message = "The webhook's signature is missing or wrong: is its secret the one that `windlass git:webhook` prints?";
+            let message = "The webhook's signature is missing or wrong: is its secret the one that was printed when it was enabled?";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
         }
     };
-    Ok((status, Json(json!({ "message": message }))).into_response())
+    Ok((status, Json(json!({ "message": message }))))
 }

@@ -38,7 +38,7 @@ pub(super) async fn load(
     Ok((StatusCode::CREATED, Json(shaped)))
 }
 
-pub(super) async fn next_piece(body: &mut Body) -> ApiResult<Option<Bytes>> {
+pub(crate) async fn next_piece(body: &mut Body) -> ApiResult<Option<Bytes>> {
     loop {
         let frame = tokio::time::timeout(SILENCE_LIMIT, body.frame()).await.map_err(|_| {
             let message = "The archive stopped coming in.";

@@ -42,6 +42,11 @@ pub(super) async fn stream(
     Path(secret): Path<String>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let lines = platform.open_log_session(&secret)?;
-    Ok(if wants_events(&headers) { event_stream(lines) } else { text_stream(lines) })
+    if !wants_events(&headers) {
+        return Ok(text_stream(platform.open_log_session(&secret, None)?));
+    }
+    // A client whose connection broke names the last event that it has seen.
+    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let history = seen.is_some().then_some(MAXIMUM_LINES);
+    Ok(event_stream(platform.open_log_session(&secret, history)?, seen))
 }

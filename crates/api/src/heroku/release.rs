@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use windlass_control::Result;
 use windlass_control::records::{self, App};
 use windlass_core::ids::UserId;
-use windlass_wire::{ConfigVars, Release};
+use windlass_wire::{Artifact, ConfigVars, IdReference, Release};
 
 /// User, app, release, and the signature that makes the URL unguessable.
 pub(super) const STREAM_ROUTE: &str = "/streams/releases/{user}/{app}/{release}/{signature}";
@@ -59,33 +59,55 @@ pub(super) async fn config_vars(
     Ok(Json(platform.release(&app, &name)?.config_vars))
 }
 
-/// Rolls back. Answers when the new release is in force.
+/// Releases a slug, or rolls back. Answers when the new release is in force.
 pub(super) async fn create(
     AppOfCaller { user, app }: AppOfCaller,
     State(state): State<ApiState>,
     base: BaseUrl,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> ApiResult<(StatusCode, Json<Release>)> {
-    let target = rollback_target(&body)?;
+    let wanted = wanted(&body)?;
     let platform = &state.platform;
     let (control, its_app, its_user) = (platform.clone(), app.clone(), user.clone());
-    let release =
-        to_the_end(async move { control.rollback(&its_user, &its_app, &target).await }).await?;
+    let make = async move {
+        match wanted {
+            Wanted::Rollback(target) => control.rollback(&its_user, &its_app, &target).await,
+            Wanted::Slug { id, description } => {
+                control.release_slug(&its_user, &its_app, &id, description).await
+            }
+        }
+    };
+    let release = to_the_end(make).await?;
     let app = app::current(platform, &user, &app)?;
     let release = Shaper::new(&state, &base, &app, user.id).shape(release)?;
     Ok((StatusCode::CREATED, Json(release)))
 }
 
-/// Reads the release to go back to: an id, or a version as text or number.
-fn rollback_target(body: &Map<String, Value>) -> ApiResult<String> {
-    match body.get("release") {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => Ok(number.to_string()),
-        _ if body.contains_key("slug") => Err(ApiError::invalid(
-            "Slugs cannot be released here: push with git to make a release, or roll back with `release`.",
+/// What a new release is to be made of.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// The release to go back to: an id or a version.
+    Rollback(String),
+    Slug {
+        id: String,
+        description: Option<String>,
+    },
+}
+
+/// Reads what to release. A version comes as text or as number.
+fn wanted(body: &Map<String, Value>) -> ApiResult<Wanted> {
+    let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    match (body.get("release"), body.get("slug")) {
+        (Some(Value::String(text)), None) => Ok(Wanted::Rollback(text.clone())),
+        (Some(Value::Number(number)), None) => Ok(Wanted::Rollback(number.to_string())),
+        (None, Some(Value::String(id))) => {
+            Ok(Wanted::Slug { id: id.clone(), description: text("description") })
+        }
+        _ if body.contains_key("oci_image") => Err(ApiError::invalid(
+            "Images are released by process type: PATCH /apps/:app/formation with `docker_image`.",
         )),
         _ => Err(ApiError::invalid(
-            "`release` must be the id or version of the release to roll back to.",
+            "Give either `release`, the id or version of the release to roll back to, or `slug`, the id of a slug.",
         )),
     }
 }
@@ -114,6 +136,7 @@ impl<'a> Shaper<'a> {
         let output_stream_url = platform.has_release_output(&release).then(|| {
             output_stream::url(self.state, self.base, "releases", self.caller, self.app, &id)
         });
+        let slug = platform.slug_of(&release).map(|slug| slug.to_string());
         Ok(Release {
             id,
             version: release.version,
@@ -123,8 +146,11 @@ impl<'a> Shaper<'a> {
             updated_at: time(release.updated_at),
             app: app_reference(self.app),
             user: self.users.reference(release.user)?,
-            slug: None,
-            artifacts: Vec::new(),
+            artifacts: slug
+                .iter()
+                .map(|id| Artifact { kind: "slug".into(), id: id.clone() })
+                .collect(),
+            slug: slug.map(|id| IdReference { id }),
             addon_plan_names: Vec::new(),
             eligible_for_rollback: platform.is_rollback_target(&release),
             output_stream_url,
@@ -140,11 +166,19 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn rollback_targets() {
-        let target = |body: Value| rollback_target(body.as_object().unwrap());
-        assert_eq!(target(json!({"release": "v7"})).unwrap(), "v7");
-        assert_eq!(target(json!({"release": 7})).unwrap(), "7");
-        assert!(target(json!({"slug": "x"})).unwrap_err().body.message.contains("Slugs"));
-        assert_eq!(target(json!({})).unwrap_err().status.as_u16(), 422);
+    fn what_is_to_be_released() {
+        let wanted = |body: Value| wanted(body.as_object().unwrap());
+        assert_eq!(wanted(json!({"release": "v7"})).unwrap(), Wanted::Rollback("v7".into()));
+        assert_eq!(wanted(json!({"release": 7})).unwrap(), Wanted::Rollback("7".into()));
+        let slug = Wanted::Slug { id: "x".into(), description: Some("y".into()) };
+        assert_eq!(wanted(json!({"slug": "x", "description": "y"})).unwrap(), slug);
+        for bad in [
+            json!({}),
+            json!({"slug": 1}),
+            json!({"release": "v7", "slug": "x"}),
+            json!({"oci_image": "x"}),
+        ] {
+            assert_eq!(wanted(bad).unwrap_err().status.as_u16(), 422);
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::convention::{
     ApiResult, AppOfCaller, Caller, Control, JsonBody, RangeHeader, time, to_the_end,
 };
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use http::StatusCode;
 use windlass_control::certificates::CertificateView;
@@ -15,12 +15,27 @@ use windlass_wire::{
     CertificateAuthority, SniEndpoint, SniEndpointCheck, SniEndpointCreate, SslCertificate,
 };
 
+/// What is listed beside what Heroku lists.
+#[derive(serde::Deserialize)]
+pub(super) struct ListOptions {
+    #[serde(default)]
+    with_platform: bool,
+}
+
+/// Lists certificates that were added to the app or issued for it. Those of the private authority
+/// and the platform's own only on request: Heroku's CLI would want to know which one is meant.
 pub(super) async fn list(
     AppOfCaller { app, .. }: AppOfCaller,
     Control(platform): Control,
+    Query(options): Query<ListOptions>,
     range: RangeHeader,
 ) -> ApiResult<Response> {
-    let views = platform.app_certificates(&app)?.into_iter();
+    let listed = |view: &CertificateView| {
+        let certificate = &view.certificate;
+        let is_apps = certificate.app.is_some() && certificate.origin != Origin::Private;
+        is_apps || options.with_platform
+    };
+    let views = platform.app_certificates(&app)?.into_iter().filter(listed);
     Ok(range.answer(views.map(|view| shape(&app, view, Vec::new())).collect()))
 }
 
@@ -105,7 +120,7 @@ pub(super) async fn authority(
     }))
 }
 
-fn shape(app: &App, view: CertificateView, warnings: Vec<String>) -> SniEndpoint {
+pub(super) fn shape(app: &App, view: CertificateView, warnings: Vec<String>) -> SniEndpoint {
     let CertificateView { certificate, details, hosts, domains } = view;
     let is_private = certificate.origin == Origin::Private;
     SniEndpoint {

@@ -1,6 +1,7 @@
 //! Places to send archives to.
 
 use super::build::Shaper;
+use super::buildpack;
 use crate::convention::{ApiError, ApiResult, AppOfCaller, BaseUrl, Caller, Control, JsonBody};
 use crate::state::ApiState;
 use axum::Json;
@@ -8,6 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use http::StatusCode;
 use http_body_util::BodyExt;
+use serde::Deserialize;
 use std::time::Duration;
 use windlass_control::receive::SourceRequest;
 use windlass_wire::{Build, BuildCreate, Source, SourceUrls};
@@ -60,14 +62,48 @@ pub(super) async fn upload(
     Ok(StatusCode::OK)
 }
 
+/// A build, with what clients of Heroku may say beside it.
+#[derive(Deserialize)]
+pub(super) struct BuildWanted {
+    #[serde(flatten)]
+    build: BuildCreate,
+    #[serde(default)]
+    buildpacks: Vec<BuildpackWanted>,
+}
+
+#[derive(Deserialize)]
+struct BuildpackWanted {
+    url: Option<String>,
+    name: Option<String>,
+}
+
+/// Refuses buildpacks for one build alone: to build with others than were asked for is worse.
+fn check_buildpacks(own: &[String], wanted: &[BuildpackWanted]) -> ApiResult<()> {
+    let is = |own: &String, wanted: &BuildpackWanted| {
+        let names = [&wanted.url, &wanted.name];
+        let mut names = names.into_iter().flatten();
+        names.any(|name| name == own || *name == buildpack::url(own))
+    };
+    let same =
+        own.len() == wanted.len() && own.iter().zip(wanted).all(|(own, wanted)| is(own, wanted));
+    if wanted.is_empty() || same {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "One build alone cannot have buildpacks of its own here: set those of the app first \
+         (PUT /apps/:app/buildpack-installations, `windlass buildpacks:set`).",
+    ))
+}
+
 /// Starts a build of an archive.
 pub(super) async fn build(
     AppOfCaller { user, app }: AppOfCaller,
     State(state): State<ApiState>,
     base: BaseUrl,
-    JsonBody(body): JsonBody<BuildCreate>,
+    JsonBody(body): JsonBody<BuildWanted>,
 ) -> ApiResult<(StatusCode, Json<Build>)> {
-    let blob = body.source_blob;
+    check_buildpacks(&state.platform.buildpacks(&app)?, &body.buildpacks)?;
+    let blob = body.build.source_blob;
     let Some(url) = blob.url else {
         return Err(ApiError::invalid("A build needs source_blob.url: see POST /sources."));
     };

@@ -16,7 +16,7 @@ async fn attached(server: &Server) -> TcpStream {
         (dyno["type"].as_str(), dyno["release"]["version"].as_u64()),
         (Some("run"), Some(2))
     );
-    let url = dyno["attach_url"].as_str().unwrap();
+    let url = dyno["upgrade_url"].as_str().unwrap();
     let path = url.strip_prefix(&format!("http://{}", server.address)).expect("our host");
     let mut connection = TcpStream::connect(server.address).await.unwrap();
     let request = format!(

@@ -102,19 +102,26 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(adjust: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let settings = Settings {
+        let mut settings = Settings {
             data_directory: directory.path().join("data"),
             run_directory: directory.path().join("run"),
             domain: "localhost".into(),
             routing: Default::default(),
             public: Default::default(),
+            outgoing: Default::default(),
             router_port: 8080,
             https_port: Some(8443),
             private_certificates: PrivateCertificates::PrivateNames,
             api_url: "http://api.localhost:5000".into(),
+            api_certificate: None,
             boot_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(1),
             stop_grace: Duration::from_secs(1),
@@ -140,8 +147,10 @@ impl Server {
                 disk_bytes: 1 << 30,
             },
             disk_reserve_bytes: 0,
+            requests_per_hour: 0,
             releases_kept: 5,
         };
+        adjust(&mut settings);
         std::fs::create_dir_all(&settings.data_directory).unwrap();
         let images = ImageStore::open(&settings.data_directory.join("images")).unwrap();
         let driver = Arc::new(EchoDriver(broadcast::channel(16).0));
@@ -222,8 +231,10 @@ impl Server {
         let (mut sender, served) =
             hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.unwrap();
         let served = tokio::spawn(served);
-        let mut request =
-            Request::builder().method(method).uri(path).header("host", self.address.to_string());
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(path)
+            .header("host", self.address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -234,7 +245,13 @@ impl Server {
             .await
             .expect("the answer ends");
         served.abort();
-        Answer { status: parts.status, headers: parts.headers, body: answer.unwrap().to_bytes() }
+        let answer = Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: answer.unwrap().to_bytes(),
+        };
+        answer.check(method.as_str(), path);
+        answer
     }
 
     /// Makes an app and gives it a release with an image, as if it had been pushed.
@@ -298,6 +315,18 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Every answer is as the schemas say.
+    #[track_caller]
+    fn check(&self, method: &str, path: &str) {
+        windlass_testkit::schema::check(windlass_testkit::schema::Exchange {
+            method,
+            path,
+            status: self.status.as_u16(),
+            content_type: self.headers.get("content-type").and_then(|kind| kind.to_str().ok()),
+            body: &self.body,
+        });
+    }
+
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))

@@ -1,0 +1,96 @@
+//! Apps of teams. They are apps as all others are; these endpoints tell more about the team.
+
+use super::{app, fixed, stack};
+use crate::convention::audit::About;
+use crate::convention::{
+    ApiError, ApiResult, AppOfCaller, BaseUrl, Caller, Control, Endpoints, JsonBody, MANAGE, Needs,
+    RangeHeader, VIEW, to_the_end,
+};
+use axum::extract::Path;
+use axum::response::Response;
+use axum::{Extension, Json};
+use http::StatusCode;
+use serde_json::Value;
+use windlass_control::Result;
+use windlass_wire::{TeamAppCreate, TeamAppUpdate};
+
+pub(super) fn endpoints() -> Endpoints {
+    Endpoints::new()
+        .post("/teams/apps", Needs::Found, create)
+        .get("/teams/{team}/apps", Needs::Found, list)
+        .get("/teams/apps/{app}", VIEW, info)
+        .patch("/teams/apps/{app}", MANAGE, update)
+}
+
+async fn list(
+    caller: Caller,
+    Control(platform): Control,
+    Path(team): Path<String>,
+    base: BaseUrl,
+    range: RangeHeader,
+) -> ApiResult<Response> {
+    let team = platform.team(&caller.user, &team)?.team;
+    let apps = platform.apps_of_team(&caller.user, &team)?;
+    let shapes: Result<Vec<_>> =
+        apps.iter().map(|one| app::team_shape(&platform, &base, &caller.user, one)).collect();
+    Ok(range.answer(shapes?))
+}
+
+async fn create(
+    Caller { user, .. }: Caller,
+    Control(platform): Control,
+    base: BaseUrl,
+    JsonBody(body): JsonBody<TeamAppCreate>,
+) -> ApiResult<(StatusCode, Extension<About>, Json<Value>)> {
+    fixed::check_region(body.region.as_deref())?;
+    let stack = stack::named(body.stack.as_deref())?;
+    if body.space.is_some() {
+        return Err(ApiError::invalid("There are no spaces here: leave `space` out."));
+    }
+    let team = match &body.team {
+        Some(team) if body.personal != Some(true) => Some(platform.team(&user, team)?),
+        _ => None,
+    };
+    let (control, by) = (platform.clone(), user.clone());
+    let change = async move {
+        let name = body.name.as_deref();
+        let app = match team {
+            Some(team) => {
+                let locked = body.locked.unwrap_or_default();
+                control.create_team_app(&by, &team, name, locked).await?
+            }
+            None => control.create_app(&by, name).await?,
+        };
+        if let Some(stack) = stack {
+            control.set_build_stack(&by, &app, stack)?;
+        }
+        Ok(app)
+    };
+    let made = to_the_end(change).await?;
+    let shape = app::team_shape(&platform, &base, &user, &made)?;
+    Ok((StatusCode::CREATED, Extension(About(made)), Json(shape)))
+}
+
+async fn info(
+    AppOfCaller { user, app }: AppOfCaller,
+    Control(platform): Control,
+    base: BaseUrl,
+) -> ApiResult<Json<Value>> {
+    Ok(Json(app::team_shape(&platform, &base, &user, &app)?))
+}
+
+async fn update(
+    AppOfCaller { user, app }: AppOfCaller,
+    Control(platform): Control,
+    base: BaseUrl,
+    JsonBody(body): JsonBody<TeamAppUpdate>,
+) -> ApiResult<Json<Value>> {
+    let mut changed = app;
+    if let Some(locked) = body.locked {
+        changed = platform.lock_app(&user, &changed, locked)?;
+    }
+    if let Some(owner) = &body.owner {
+        changed = platform.hand_over_app(&user, &changed, owner)?;
+    }
+    Ok(Json(app::team_shape(&platform, &base, &user, &changed)?))
+}

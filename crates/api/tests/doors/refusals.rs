@@ -1,0 +1,48 @@
+//! What Heroku has and we have not.
+
+use super::support::Server;
+use windlass_api::REFUSALS;
+use windlass_testkit::schema::published;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_says_why() {
+    let server = Server::start().await;
+    for refusal in REFUSALS {
+        for (method, path) in refusal.endpoints() {
+            let path = path.replace(['{', '}'], "");
+            let answer = server.send(method.parse().unwrap(), &path, &[], "").await;
+            assert_eq!(
+                answer.refused(404, "not_supported_here"),
+                refusal.sentence,
+                "{method} {path}"
+            );
+            let stranger = server.send_as_is(method.parse().unwrap(), &path, &[], b"").await;
+            stranger.refused(401, "unauthorized");
+        }
+    }
+    assert_eq!(
+        server.get("/spaces").await.json(),
+        serde_json::json!([]),
+        "heroku spaces wants a list"
+    );
+}
+
+#[test]
+fn refusals_are_calls_that_heroku_has() {
+    let mut seen = std::collections::BTreeSet::new();
+    for refusal in REFUSALS {
+        assert!(
+            refusal.sentence.ends_with('.') && refusal.sentence.len() < 200,
+            "{}",
+            refusal.sentence
+        );
+        for (method, path) in refusal.endpoints() {
+            assert!(seen.insert((method, path)), "{method} {path} is refused twice");
+            let Some(published) = published() else { continue };
+            let known = published.links.iter().any(|link| {
+                link.method == method && windlass_testkit::schema::same_path(&link.path, path)
+            });
+            assert!(known, "{method} {path} is not in the published schema");
+        }
+    }
+}
