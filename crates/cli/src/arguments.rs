@@ -8,6 +8,9 @@ pub struct ServerArguments {
     /// The server's URL [default: $WINDLASS_URL, else that of your login]
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
+    /// One of your logins, by its name or host [default: $WINDLASS_CONTEXT, else the current one]
+    #[arg(long, value_name = "NAME", conflicts_with = "server")]
+    pub context: Option<String>,
 }
 
 /// Which app, on which server.

@@ -1,16 +1,24 @@
 //! HTTP to the server: one blocking connection, JSON in and out.
 
-use crate::error::{CliError, ErrorKind, Result};
+mod failure;
+
+pub use failure::unreachable;
+
+mod shown_once;
+
+use crate::error::{CliError, Result};
 use crate::git::origin_of_url;
-use crate::tls;
+use crate::tls::{self, PinnedConnector, Trust};
+use failure::{api_error, transport_error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 use ureq::http::{self, Method, Request, Response};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Body};
-use windlass_wire::ErrorBody;
 
 const ACCEPT: &str = "application/vnd.heroku+json; version=3";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -26,7 +34,9 @@ pub type Warnings = Rc<RefCell<Vec<String>>>;
 pub struct Client {
     agent: Agent,
     base: String,
+    trust: Trust,
     token: Option<String>,
+    two_factor_code: Option<String>,
     warnings: Warnings,
 }
 
@@ -42,13 +52,40 @@ pub enum Range {
 
 impl Client {
     /// A client for the server at `base`, a URL without a slash at its end.
-    pub fn new(base: &str, token: Option<String>, warnings: Warnings) -> Result<Client> {
-        Ok(Client { agent: agent_for(base)?, base: base.to_owned(), token, warnings })
+    pub fn new(
+        base: &str,
+        trust: Trust,
+        token: Option<String>,
+        warnings: Warnings,
+    ) -> Result<Client> {
+        let agent = agent_for(base, &trust)?;
+        let base = base.to_owned();
+        Ok(Client { agent, base, trust, token, two_factor_code: None, warnings })
+    }
+
+    /// Shows a one-time password, or a recovery code, with every request.
+    #[must_use]
+    pub fn with_two_factor_code(mut self, code: Option<String>) -> Client {
+        self.two_factor_code = code;
+        self
     }
 
     /// The server's URL.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The token that requests are sent with.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Whom to trust at a URL that the server gave out: it may lead elsewhere.
+    pub fn trust_for(&self, url: &str) -> Trust {
+        match origin_of_url(url) == origin_of_url(&self.base) {
+            true => self.trust.clone(),
+            false => Trust::System,
+        }
     }
 
     /// Fetches one resource.
@@ -76,6 +113,19 @@ impl Client {
                 _ => return Ok(all),
             }
         }
+    }
+
+    /// Fetches what is there only once something else has happened, with a token for that alone.
+    /// There is no time limit: the server ends it.
+    pub fn wait_for<T: DeserializeOwned>(&self, path: &str, token: &str) -> Result<T> {
+        let url = format!("{}{path}", self.base);
+        let request = Request::get(&url)
+            .header("Accept", ACCEPT)
+            .header("Authorization", format!("Bearer {token}"))
+            .body(())
+            .map_err(|error| bad_request(&url, &error))?;
+        let response = self.answered(self.agent.run(request))?;
+        self.parsed(path, response).map(|(value, _)| value)
     }
 
     /// Sends a change with a body.
@@ -114,7 +164,7 @@ impl Client {
 
     /// Opens a stream of text at a URL that carries its own secret.
     pub fn stream(&self, url: &str) -> Result<impl std::io::Read + use<>> {
-        let agent = agent_for(url)?;
+        let agent = agent_for(url, &self.trust_for(url))?;
         let request = http::Request::get(url)
             .header("Accept", "text/plain")
             .body(())
@@ -128,7 +178,7 @@ impl Client {
 
     /// Sends bytes to a URL that carries its own secret.
     pub fn upload(&self, url: &str, from: &mut dyn std::io::Read) -> Result<()> {
-        let agent = agent_for(url)?;
+        let agent = agent_for(url, &self.trust_for(url))?;
         let request = Request::put(url)
             .body(ureq::SendBody::from_reader(from))
             .map_err(|error| bad_request(url, &error))?;
@@ -186,6 +236,9 @@ impl Client {
         let mut builder = Request::builder().method(method).uri(&url).header("Accept", ACCEPT);
         if let Some(token) = &self.token {
             builder = builder.header("Authorization", format!("Bearer {token}"));
+        }
+        if let Some(code) = &self.two_factor_code {
+            builder = builder.header("Heroku-Two-Factor-Code", code.as_str());
         }
         if let Some(range) = range {
             builder = builder.header("Range", range);
@@ -255,18 +308,25 @@ pub fn encoded(part: &str) -> String {
 }
 
 /// Settings for a URL: certificates are read only for https, proxies not used for this machine.
-fn agent_for(url: &str) -> Result<Agent> {
+fn agent_for(url: &str, trust: &Trust) -> Result<Agent> {
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
         .timeout_connect(Some(CONNECT_LIMIT));
-    if url.starts_with("https://") {
-        config = config.tls_config(tls::for_requests()?);
-    }
     if is_this_machine(url) {
         config = config.proxy(None);
     }
-    Ok(config.build().new_agent())
+    if !url.starts_with("https://") {
+        return Ok(config.build().new_agent());
+    }
+    if let Trust::System = trust {
+        return Ok(config.tls_config(tls::for_requests()?).build().new_agent());
+    }
+    // No proxy stands in front of a server that has nothing but a certificate of its own.
+    let tls = PinnedConnector(tls::for_connections(trust)?);
+    let connector = ().chain(TcpConnector::default()).chain(tls);
+    let config = config.proxy(None).build();
+    Ok(Agent::with_parts(config, connector, DefaultResolver::default()))
 }
 
 /// Whether a URL names this machine: `localhost`, a name under it, or a loopback address.
@@ -288,76 +348,6 @@ pub fn is_this_machine(url: &str) -> bool {
 
 fn bad_request(url: &str, error: &http::Error) -> CliError {
     CliError::usage(format!("{url} is no usable URL: {error}"))
-}
-
-/// An answer other than success as what it means for the user.
-fn api_error(mut response: Response<Body>) -> CliError {
-    let status = response.status();
-    let text = response.body_mut().read_to_string().unwrap_or_default();
-    let Ok(body) = serde_json::from_str::<ErrorBody>(&text) else {
-        let message = format!("The server answered with an error: {status}.");
-        return CliError::new(kind_of_status(status.as_u16()), message);
-    };
-    let mut error = CliError::new(kind_of_status(status.as_u16()), body.message);
-    error.hint = match (body.id.as_str(), body.resource.as_deref(), body.url) {
-        (_, _, Some(url)) => Some(format!("See {url} for more.")),
-        ("unauthorized", ..) => Some("Run `windlass login`.".to_owned()),
-        ("not_found", Some("app"), _) => Some("`windlass apps` lists yours.".to_owned()),
-        _ => None,
-    };
-    error
-}
-
-fn kind_of_status(status: u16) -> ErrorKind {
-    match status {
-        401 => ErrorKind::NotLoggedIn,
-        404 | 410 => ErrorKind::NotFound,
-        403 | 409 | 422 | 423 => ErrorKind::Refused,
-        _ => ErrorKind::General,
-    }
-}
-
-fn transport_error(url: &str, error: ureq::Error) -> CliError {
-    match error {
-        ureq::Error::HostNotFound => unreachable(url, "the name is not known"),
-        ureq::Error::ConnectionFailed => unreachable(url, "no connection"),
-        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
-            unreachable(url, "no connection in time")
-        }
-        ureq::Error::Timeout(_) => {
-            CliError::general(format!("The server at {url} did not answer in time."))
-                .hint("The request may still be carried out; look at `windlass releases`.")
-        }
-        ureq::Error::Io(error) => io_error(url, &error),
-        ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => {
-            tls::error(url, &error)
-        }
-        other => CliError::general(format!("The request to {url} failed: {other}")),
-    }
-}
-
-fn io_error(url: &str, error: &std::io::Error) -> CliError {
-    use std::io::ErrorKind as Io;
-    match error.kind() {
-        Io::ConnectionRefused => unreachable(url, "connection refused"),
-        Io::TimedOut | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
-            unreachable(url, &error.to_string())
-        }
-        // rustls reports what it found wrong with a certificate in this form.
-        Io::InvalidData => tls::error(url, error),
-        // The standard library gives a failed name look-up no kind of its own.
-        _ if error.to_string().starts_with("failed to lookup address") => {
-            unreachable(url, "the name is not known")
-        }
-        _ => CliError::general(format!("The connection to {url} broke: {error}")),
-    }
-}
-
-/// The error for a server that cannot be reached.
-pub fn unreachable(url: &str, why: &str) -> CliError {
-    let message = format!("No Windlass server answers at {url} ({why}).");
-    CliError::new(ErrorKind::Unreachable, message)
-        .hint("Start one with `windlass server`, or log in to another with `windlass login URL`.")
 }
 
 #[cfg(test)]

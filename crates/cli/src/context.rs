@@ -2,6 +2,7 @@
 
 use crate::environment::Environment;
 use crate::error::{CliError, Result};
+use crate::tls::{PinnedCertificate, Trust};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +28,12 @@ pub struct Contexts {
 pub struct Login {
     pub email: String,
     pub token: String,
+    /// A short name for the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The certificate, as PEM, that is trusted there instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }
 
 impl Contexts {
@@ -49,6 +56,40 @@ impl Contexts {
             CliError::general(format!("{} is not understood: {}", path.display(), error.message()))
                 .hint("Mend it, or remove it and run `windlass login` again.")
         })
+    }
+
+    /// Returns the URL of the server that is called so: by its short name, its URL, or the host in
+    /// it where only one has it.
+    pub fn find(&self, name: &str) -> Result<String> {
+        let named = |login: &Login| login.name.as_deref() == Some(name);
+        if let Some((url, _)) = self.contexts.iter().find(|(_, login)| named(login)) {
+            return Ok(url.clone());
+        }
+        if let Some(url) = normalised_url(name).ok().filter(|url| self.contexts.contains_key(url)) {
+            return Ok(url);
+        }
+        let host_of = |url: &str| url.split_once("://").map(|(_, host)| host.to_owned());
+        let is_meant = |url: &&String| {
+            let host = host_of(url).unwrap_or_default();
+            host == name || host.rsplit_once(':').is_some_and(|(host, _)| host == name)
+        };
+        let mut meant = self.contexts.keys().filter(is_meant);
+        match (meant.next(), meant.next()) {
+            (Some(url), None) => Ok(url.clone()),
+            (Some(_), Some(_)) => Err(CliError::usage(format!("{name} may be several servers."))
+                .hint("`windlass contexts` lists them; give the whole URL, or a name at login.")),
+            (None, _) => Err(CliError::not_found(format!("You have no login called {name}."))
+                .hint("`windlass contexts` lists those that you have.")),
+        }
+    }
+
+    /// Whom to trust at a server.
+    pub fn trust_for(&self, url: &str) -> Result<Trust> {
+        let pinned = self.contexts.get(url).and_then(|login| login.certificate.as_deref());
+        match pinned {
+            Some(pem) => PinnedCertificate::from_pem(pem).map(Trust::Pinned),
+            None => Ok(Trust::System),
+        }
     }
 
     /// Writes the file in one step, readable by this user only.
@@ -122,5 +163,31 @@ mod tests {
         }
         assert!(normalised_url("ftp://x").is_err());
         assert!(normalised_url("").is_err());
+    }
+
+    #[test]
+    fn servers_are_found_by_what_people_call_them() {
+        let login = |name: Option<&str>| Login {
+            email: "me@example.com".to_owned(),
+            token: "t".to_owned(),
+            name: name.map(str::to_owned),
+            certificate: None,
+        };
+        let contexts = Contexts {
+            current: None,
+            contexts: [
+                ("https://paas.example.com", login(Some("prod"))),
+                ("http://localhost:8081", login(None)),
+                ("http://localhost:9081", login(None)),
+            ]
+            .map(|(url, login)| (url.to_owned(), login))
+            .into(),
+        };
+        for name in ["prod", "paas.example.com", "https://paas.example.com/"] {
+            assert_eq!(contexts.find(name).unwrap(), "https://paas.example.com", "{name}");
+        }
+        assert_eq!(contexts.find("localhost:9081").unwrap(), "http://localhost:9081");
+        assert!(contexts.find("localhost").unwrap_err().message.contains("several"));
+        assert!(contexts.find("staging").is_err());
     }
 }

@@ -8,6 +8,7 @@ use crate::environment::Environment;
 use crate::error::{CliError, ErrorKind, Result};
 use crate::git::{DEFAULT_REMOTE, Repository, app_of_url};
 use crate::output::Output;
+use crate::tls::Trust;
 use std::io::{self, BufRead};
 use windlass_wire::App;
 
@@ -32,14 +33,29 @@ impl Session {
         }
     }
 
-    /// The server's URL: `--server`, `WINDLASS_URL`, the current login, this machine.
+    /// The server's URL: `--server`, `--context`, `WINDLASS_URL`, `WINDLASS_CONTEXT`, the current
+    /// login, this machine.
     pub fn server_url(&self, arguments: &ServerArguments) -> Result<String> {
-        let named = arguments.server.as_deref();
-        if let Some(url) = named.or_else(|| self.environment.variable("WINDLASS_URL")) {
+        let variable = |name| self.environment.variable(name);
+        if let Some(url) = &arguments.server {
             return normalised_url(url);
         }
-        let current = Contexts::load(&self.environment)?.current;
-        Ok(current.unwrap_or_else(|| DEFAULT_URL.to_owned()))
+        if let Some(name) = &arguments.context {
+            return Contexts::load(&self.environment)?.find(name);
+        }
+        if let Some(url) = variable("WINDLASS_URL") {
+            return normalised_url(url);
+        }
+        let contexts = Contexts::load(&self.environment)?;
+        match variable("WINDLASS_CONTEXT") {
+            Some(name) => contexts.find(name),
+            None => Ok(contexts.current.unwrap_or_else(|| DEFAULT_URL.to_owned())),
+        }
+    }
+
+    /// Whom to trust at a server.
+    pub fn trust_for(&self, url: &str) -> Result<Trust> {
+        Contexts::load(&self.environment)?.trust_for(url)
     }
 
     /// The token for a server: `WINDLASS_TOKEN`, the stored login, `HEROKU_API_KEY`.
@@ -59,7 +75,10 @@ impl Session {
     pub fn client(&self, arguments: &ServerArguments) -> Result<Client> {
         let url = self.server_url(arguments)?;
         match self.token_for(&url)? {
-            Some(token) => Client::new(&url, Some(token), self.warnings.clone()),
+            Some(token) => {
+                let trust = self.trust_for(&url)?;
+                Client::new(&url, trust, Some(token), self.warnings.clone())
+            }
             None => Err(self.not_logged_in(&url)),
         }
     }

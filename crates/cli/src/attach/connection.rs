@@ -2,7 +2,7 @@
 
 use crate::client::unreachable;
 use crate::error::{CliError, Result};
-use crate::tls;
+use crate::tls::{self, Trust};
 use rustix::net::sockopt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -27,11 +27,11 @@ pub struct Connection {
 
 impl Connection {
     /// Connects to an attach URL and upgrades. Each step takes at most 15 seconds.
-    pub fn open(url: &str) -> Result<Connection> {
+    pub fn open(url: &str, trust: &Trust) -> Result<Connection> {
         let target = Target::parse(url)?;
         let socket = target.connect(url)?;
         let tls = match target.tls {
-            true => Some(Box::new(target.start_tls()?)),
+            true => Some(Box::new(target.start_tls(trust)?)),
             false => None,
         };
         let mut connection = Connection { socket, tls, received: Vec::new(), to_send: Vec::new() };
@@ -201,6 +201,13 @@ fn broken(url: &str, error: &io::Error) -> CliError {
     CliError::general(format!("The connection to {at} broke: {error}"))
 }
 
+/// Connects to the machine that a URL names; gives the host's name too.
+pub fn connect_to(url: &str) -> Result<(String, TcpStream)> {
+    let target = Target::parse(url)?;
+    let socket = target.connect(url)?;
+    Ok((target.host, socket))
+}
+
 /// A URL without its path, which holds a secret.
 fn host_part(url: &str) -> &str {
     let start = url.find("://").map_or(0, |at| at + 3);
@@ -259,11 +266,12 @@ impl Target {
         Err(unreachable(at, &why))
     }
 
-    fn start_tls(&self) -> Result<rustls::ClientConnection> {
-        let failed = |error: &dyn std::fmt::Display| tls::error(&self.authority, error);
+    fn start_tls(&self, trust: &Trust) -> Result<rustls::ClientConnection> {
+        let failed = |error: &(dyn std::error::Error + 'static)| tls::error(&self.authority, error);
         let name = rustls::pki_types::ServerName::try_from(self.host.clone())
             .map_err(|error| failed(&error))?;
-        rustls::ClientConnection::new(tls::for_connections()?, name).map_err(|error| failed(&error))
+        rustls::ClientConnection::new(tls::for_connections(trust)?, name)
+            .map_err(|error| failed(&error))
     }
 }
 

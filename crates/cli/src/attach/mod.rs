@@ -4,5 +4,5 @@ mod connection;
 mod frames;
 mod pump;
 
-pub use connection::Connection;
+pub use connection::{Connection, connect_to};
 pub use pump::{Attachment, Signals, Sink};

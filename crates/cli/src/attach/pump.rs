@@ -235,6 +235,7 @@ fn show(frame: &Frame, output: &mut impl Sink) -> Result<Option<u8>> {
 mod tests {
     use super::*;
     use crate::test_support::Captured;
+    use crate::tls::Trust;
     use std::io::Write;
     use std::net::TcpListener;
     use std::thread;
@@ -304,7 +305,7 @@ mod tests {
         let feeding = thread::spawn(move || feeder.write_all(&payload).unwrap());
         let captured = Captured::new();
         let mut output = captured.output(false);
-        let connection = Connection::open(&url).unwrap();
+        let connection = Connection::open(&url, &Trust::System).unwrap();
         let attachment = Attachment::new(connection, input.as_fd(), Signals::default(), false);
         assert_eq!(attachment.run(&mut output).unwrap(), 7);
         thread.join().unwrap();
@@ -319,7 +320,7 @@ mod tests {
     fn an_early_end_and_a_refusal_are_errors() {
         let (url, thread) = server(|mut socket| socket.write_all(SWITCHING).unwrap());
         let (input, _feeder) = UnixStream::pair().unwrap();
-        let connection = Connection::open(&url).unwrap();
+        let connection = Connection::open(&url, &Trust::System).unwrap();
         let attachment = Attachment::new(connection, input.as_fd(), Signals::default(), false);
         let error = attachment.run(&mut Captured::new().output(false)).unwrap_err();
         assert!(error.message.contains("ended before"), "{error}");
@@ -331,7 +332,7 @@ mod tests {
             let head = format!("HTTP/1.1 404 Not Found\r\ncontent-length: {length}\r\n\r\n{body}");
             socket.write_all(head.as_bytes()).unwrap();
         });
-        let error = Connection::open(&url).err().unwrap();
+        let error = Connection::open(&url, &Trust::System).err().unwrap();
         assert_eq!(error.message, "This process was attached before.");
         thread.join().unwrap();
     }

@@ -87,7 +87,7 @@ impl Named {
         if let Some(name) = &self.name {
             return client.get(&endpoint_path(app, name));
         }
-        let all: Vec<SniEndpoint> = client.list(&app_path(app, "/sni-endpoints"), Range::All)?;
+        let all: Vec<SniEndpoint> = client.list(&list_path(app), Range::All)?;
         let (mut private, mut own): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|endpoint| endpoint.ssl_cert.origin == "private");
         let only = if own.is_empty() { &mut private } else { &mut own };
@@ -100,6 +100,11 @@ impl Named {
             }
         }
     }
+}
+
+/// All that are shown for the app: Heroku's list has only its own.
+fn list_path(app: &str) -> String {
+    app_path(app, "/sni-endpoints?with_platform=true")
 }
 
 fn endpoint_path(app: &str, name: &str) -> String {
@@ -117,8 +122,7 @@ pub struct List {
 impl List {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
-        let certificates: Vec<SniEndpoint> =
-            client.list(&app_path(&app, "/sni-endpoints"), Range::All)?;
+        let certificates: Vec<SniEndpoint> = client.list(&list_path(&app), Range::All)?;
         if self.json.json {
             return session.output.json(&certificates);
         }

@@ -5,7 +5,7 @@ use crate::arguments::{JsonArguments, ServerArguments};
 use crate::error::Result;
 use crate::git::DEFAULT_REMOTE;
 use crate::session::Session;
-use windlass_wire::{App, AppCreate};
+use windlass_wire::{App, AppCreate, TeamAppCreate};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Create {
@@ -17,6 +17,9 @@ pub struct Create {
     /// The stack to build and run on
     #[arg(short, long)]
     stack: Option<String>,
+    /// The team whose app it is to be
+    #[arg(short, long, value_name = "TEAM")]
+    team: Option<String>,
     /// The name of the git remote
     #[arg(short, long, value_name = "NAME", default_value = DEFAULT_REMOTE)]
     remote: String,
@@ -38,11 +41,19 @@ impl Create {
             None => "Creating app".to_owned(),
         };
         let named = body.name.is_some();
-        let app: App = session.output.action(
-            &message,
-            || client.post("/apps", &body),
-            |output, app: &App| (!named).then(|| output.app(&app.name)),
-        )?;
+        let create = || match self.team {
+            None => client.post("/apps", &body),
+            team => {
+                let AppCreate { name, stack, .. } = body;
+                client.post(
+                    "/teams/apps",
+                    &TeamAppCreate { name, team, stack, ..TeamAppCreate::default() },
+                )
+            }
+        };
+        let app: App = session.output.action(&message, create, |output, app: &App| {
+            (!named).then(|| output.app(&app.name))
+        })?;
         if self.json.json {
             session.output.json(&app)?;
         } else {

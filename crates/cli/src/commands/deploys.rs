@@ -23,10 +23,10 @@ pub enum DeploysCommand {
     #[command(name = "deploys:abort")]
     Abort(Act),
     /// Keep new code from an app
-    #[command(name = "deploys:lock", alias = "apps:lock")]
+    #[command(name = "deploys:lock")]
     Lock(Lock),
     /// Let new code in again
-    #[command(name = "deploys:unlock", alias = "apps:unlock")]
+    #[command(name = "deploys:unlock")]
     Unlock(Act),
     /// Start an app that was stopped as a whole
     #[command(name = "ps:start", alias = "start")]

@@ -73,10 +73,10 @@ impl Exec {
 fn open(client: &Client, app: &str, name: &str, body: &DynoExec) -> Result<Connection> {
     let path = app_path(app, &format!("/dynos/{}/actions/exec", encoded(name)));
     let process: Dyno = client.post(&path, body)?;
-    let url = process.attach_url.as_deref().ok_or_else(|| {
+    let url = process.upgrade_url.as_deref().ok_or_else(|| {
         CliError::general(format!("The server cannot run commands inside {name}."))
     })?;
-    Connection::open(url)
+    Connection::open(url, &client.trust_for(url))
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -59,7 +59,7 @@ pub fn connect_repository(
 ///
 /// The program's full path is used if `PATH` does not lead to one, and the server is
 /// named if git's URL does not already tell it.
-fn helper_command(environment: &Environment, server: &str, origin: &str) -> String {
+pub(super) fn helper_command(environment: &Environment, server: &str, origin: &str) -> String {
     let program = match environment.find_program("windlass") {
         Some(_) => "windlass".to_owned(),
         None => match std::env::current_exe() {

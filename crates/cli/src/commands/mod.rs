@@ -1,7 +1,10 @@
 //! The commands. Names with a colon are the canonical ones; aliases are Heroku's.
 
+mod access;
+mod addons;
 mod apps;
 mod authorizations;
+mod browser_login;
 mod buildpacks;
 mod builds;
 mod certs;
@@ -9,15 +12,22 @@ mod certs_auto;
 mod checks;
 mod completions;
 mod config;
+mod connect;
+mod container;
+mod contexts;
 mod create;
 mod cron;
 mod deploy;
 mod deploys;
 mod destroy;
+mod dispatch;
 mod dns;
 mod domain_routing;
 mod domains;
+mod drains;
+mod engine;
 mod exec;
+mod features;
 mod git;
 mod git_source;
 mod image;
@@ -31,25 +41,37 @@ mod maintenance;
 mod man;
 mod network;
 mod open;
+mod pipelines;
+mod pipelines_change;
+mod pipelines_repo;
+mod promote;
 mod ps;
 mod reference;
 mod registry;
 mod releases;
 mod rename;
+mod review_apps;
 mod rollback;
 mod routing;
 mod run;
+mod slugs;
 mod snapshots;
+mod stack;
+mod teams;
 mod trust;
+mod trust_on_first_use;
+mod two_factor;
+mod users;
 mod version;
 mod volumes;
+mod webhooks;
 mod whoami;
 
 pub use reference::tables as reference_tables;
 
+pub(crate) use dispatch::dispatch;
+
 use crate::client::encoded;
-use crate::error::Result;
-use crate::session::Session;
 
 /// Every command of the client.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -63,6 +85,11 @@ pub enum Command {
     /// Show who you are logged in as
     #[command(name = "whoami", alias = "auth:whoami")]
     Whoami(whoami::Whoami),
+    #[command(flatten)]
+    Contexts(contexts::ContextsCommand),
+    /// Stand for the server on localhost, for Heroku's CLI
+    #[command(name = "connect")]
+    Connect(connect::Connect),
 
     /// Create an app
     #[command(name = "create", visible_alias = "apps:create")]
@@ -124,6 +151,10 @@ pub enum Command {
     Deploys(deploys::DeploysCommand),
     #[command(flatten)]
     Cron(cron::CronCommand),
+    #[command(flatten)]
+    Pipelines(pipelines::PipelinesCommand),
+    #[command(flatten)]
+    ReviewApps(review_apps::ReviewAppsCommand),
     /// Run a command in a new process of the app
     #[command(name = "run")]
     Run(run::Run),
@@ -135,6 +166,16 @@ pub enum Command {
     /// Show or follow an app's logs
     #[command(name = "logs", alias = "log")]
     Logs(logs::Logs),
+
+    #[command(flatten)]
+    Drains(drains::DrainsCommand),
+    #[command(flatten)]
+    Webhooks(webhooks::WebhooksCommand),
+    #[command(flatten)]
+    Features(features::FeaturesCommand),
+    /// List an app's add-ons
+    #[command(name = "addons")]
+    Addons(addons::Addons),
 
     /// List an app's releases
     #[command(name = "releases")]
@@ -179,6 +220,12 @@ pub enum Command {
     #[command(name = "builds:cache:purge")]
     BuildsCachePurge(builds::BuildsCachePurge),
 
+    #[command(flatten)]
+    Slugs(slugs::SlugsCommand),
+    #[command(flatten)]
+    Stack(stack::StackCommand),
+    #[command(flatten)]
+    Container(container::ContainerCommand),
     /// Deploy an image from a registry
     #[command(name = "image:deploy")]
     ImageDeploy(image::Deploy),
@@ -286,15 +333,16 @@ pub enum Command {
     /// Remove an SSH key
     #[command(name = "keys:remove")]
     KeysRemove(keys::Remove),
-    /// List your tokens
-    #[command(name = "authorizations")]
-    Authorizations(authorizations::List),
-    /// Make a new token
-    #[command(name = "authorizations:create")]
-    AuthorizationsCreate(authorizations::Create),
-    /// Make a token unusable
-    #[command(name = "authorizations:revoke", alias = "authorizations:destroy")]
-    AuthorizationsRevoke(authorizations::Revoke),
+    #[command(flatten)]
+    Authorizations(authorizations::AuthorizationsCommand),
+    #[command(flatten)]
+    TwoFactor(two_factor::TwoFactorCommand),
+    #[command(flatten)]
+    Access(access::AccessCommand),
+    #[command(flatten)]
+    Teams(teams::TeamsCommand),
+    #[command(flatten)]
+    Users(users::UsersCommand),
 
     /// Print completions for a shell
     #[command(name = "completions", alias = "autocomplete")]
@@ -308,102 +356,6 @@ pub enum Command {
     /// Print the client's version
     #[command(name = "version")]
     Version(version::Version),
-}
-
-/// Runs one command; gives the exit code.
-pub(crate) fn dispatch(
-    command: Command,
-    session: &mut Session,
-    root: fn() -> clap::Command,
-) -> Result<u8> {
-    let done = match command {
-        Command::Run(arguments) => return arguments.run(session),
-        Command::Exec(command) => return command.run(session),
-        Command::Checks(command) => return command.run(session),
-        Command::Login(arguments) => arguments.run(session),
-        Command::Logout(arguments) => arguments.run(session),
-        Command::Whoami(arguments) => arguments.run(session),
-        Command::Create(arguments) => arguments.run(session),
-        Command::Apps(arguments) => arguments.run(session),
-        Command::Info(arguments) => arguments.run(session),
-        Command::Destroy(arguments) => arguments.run(session),
-        Command::Rename(arguments) => arguments.run(session),
-        Command::Open(arguments) => arguments.run(session),
-        Command::GitRemote(arguments) => arguments.run(session),
-        Command::GitCredentials(arguments) => arguments.run(session),
-        Command::GitSource(command) => command.run(session),
-        Command::Config(arguments) => arguments.run(session),
-        Command::ConfigSet(arguments) => arguments.run(session),
-        Command::ConfigGet(arguments) => arguments.run(session),
-        Command::ConfigUnset(arguments) => arguments.run(session),
-        Command::Ps(arguments) => arguments.run(session),
-        Command::PsScale(arguments) => arguments.run(session),
-        Command::PsRestart(arguments) => arguments.run(session),
-        Command::PsStop(arguments) => arguments.run(session),
-        Command::Limits(command) => command.run(session),
-        Command::Deploys(command) => command.run(session),
-        Command::Cron(command) => command.run(session),
-        Command::RunDetached(arguments) => arguments.run(session),
-        Command::Logs(arguments) => arguments.run(session),
-        Command::Releases(arguments) => arguments.run(session),
-        Command::ReleasesInfo(arguments) => arguments.run(session),
-        Command::Rollback(arguments) => arguments.run(session),
-        Command::ReleasesOutput(arguments) => arguments.run(session),
-        Command::Buildpacks(arguments) => arguments.run(session),
-        Command::BuildpacksSet(arguments) => arguments.run(session),
-        Command::BuildpacksAdd(arguments) => arguments.run(session),
-        Command::BuildpacksRemove(arguments) => arguments.run(session),
-        Command::BuildpacksClear(arguments) => arguments.run(session),
-        Command::Builds(arguments) => arguments.run(session),
-        Command::BuildsOutput(arguments) => arguments.run(session),
-        Command::BuildsCancel(arguments) => arguments.run(session),
-        Command::BuildsCachePurge(arguments) => arguments.run(session),
-        Command::Deploy(arguments) => arguments.run(session),
-        Command::ImageDeploy(arguments) => arguments.run(session),
-        Command::ImageLoad(arguments) => arguments.run(session),
-        Command::ImageSave(arguments) => arguments.run(session),
-        Command::Registries(arguments) => arguments.run(session),
-        Command::RegistryLogin(arguments) => arguments.run(session),
-        Command::RegistryLogout(arguments) => arguments.run(session),
-        Command::Volumes(arguments) => arguments.run(session),
-        Command::VolumesCreate(arguments) => arguments.run(session),
-        Command::VolumesResize(arguments) => arguments.run(session),
-        Command::VolumesMount(arguments) => arguments.mount(session),
-        Command::VolumesUnmount(arguments) => arguments.unmount(session),
-        Command::VolumesAttach(arguments) => arguments.run(session),
-        Command::VolumesDestroy(arguments) => arguments.run(session),
-        Command::VolumesSnapshot(arguments) => arguments.run(session),
-        Command::VolumesSnapshots(arguments) => arguments.run(session),
-        Command::VolumesSnapshotsDestroy(arguments) => arguments.run(session),
-        Command::VolumesRestore(arguments) => arguments.run(session),
-        Command::VolumesBackup(arguments) => arguments.run(session),
-        Command::Domains(arguments) => arguments.run(session),
-        Command::DomainsAdd(arguments) => arguments.run(session),
-        Command::DomainsRemove(arguments) => arguments.run(session),
-        Command::DomainRouting(command) => command.run(session),
-        Command::Routing(command) => command.run(session),
-        Command::Certs(command) => command.run(session),
-        Command::CertsAuto(command) => command.run(session),
-        Command::Trust(arguments) => arguments.run(session),
-        Command::Dns(command) => command.run(session),
-        Command::Maintenance(arguments) => arguments.run(session),
-        Command::MaintenanceOn(arguments) => arguments.run(session),
-        Command::MaintenanceOff(arguments) => arguments.run(session),
-        Command::Network(arguments) => arguments.run(session),
-        Command::NetworkLink(arguments) => arguments.run(session),
-        Command::NetworkUnlink(arguments) => arguments.run(session),
-        Command::Keys(arguments) => arguments.run(session),
-        Command::KeysAdd(arguments) => arguments.run(session),
-        Command::KeysRemove(arguments) => arguments.run(session),
-        Command::Authorizations(arguments) => arguments.run(session),
-        Command::AuthorizationsCreate(arguments) => arguments.run(session),
-        Command::AuthorizationsRevoke(arguments) => arguments.run(session),
-        Command::Completions(arguments) => arguments.run(session, root),
-        Command::Man(arguments) => arguments.run(session, root),
-        Command::Reference(arguments) => arguments.run(session, root),
-        Command::Version(arguments) => arguments.run(session),
-    };
-    done.map(|()| 0)
 }
 
 /// `/apps/<app>` and what follows.

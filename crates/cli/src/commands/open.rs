@@ -34,7 +34,7 @@ impl Open {
 }
 
 /// The program that opens URLs, where a person sits before a desktop.
-fn browser(environment: &Environment) -> Option<&'static str> {
+pub(super) fn browser(environment: &Environment) -> Option<&'static str> {
     if !environment.stdout_terminal {
         return None;
     }

@@ -15,7 +15,17 @@ const SECTIONS: &[Section] = &[
         "",
         &["setup", "doctor", "server", "teardown", "backup", "upgrade", "owner-token", "demo"],
     ),
-    Section("Logging in", "", &["login", "logout", "whoami", "keys", "authorizations", "trust"]),
+    Section(
+        "Logging in",
+        "",
+        &["login", "logout", "contexts", "auth", "whoami", "keys", "authorizations", "trust"],
+    ),
+    Section("Heroku's clients", "See [connect](../guides/connect.md).", &["connect"]),
+    Section(
+        "People",
+        "See [people](../guides/people.md).",
+        &["access", "teams", "members", "users", "invitations", "transfers", "2fa", "activity"],
+    ),
     Section(
         "Apps",
         "",
@@ -24,6 +34,16 @@ const SECTIONS: &[Section] = &[
     Section("Configuration", "", &["config"]),
     Section("Processes", "", &["ps", "run", "limits", "checks", "logs"]),
     Section("Cron", "See [commands that run at times](../guides/cron.md).", &["cron"]),
+    Section(
+        "Telling others, features and add-ons",
+        "See [webhooks](../guides/webhooks.md) and [log drains](../guides/log-drains.md).",
+        &["webhooks", "drains", "features", "addons"],
+    ),
+    Section(
+        "Pipelines",
+        "See [staging, production, and an app for each branch](../guides/pipelines.md).",
+        &["pipelines", "reviewapps"],
+    ),
     Section(
         "Releases and builds",
         "",
@@ -35,6 +55,8 @@ const SECTIONS: &[Section] = &[
             "builds",
             "buildpacks",
             "image",
+            "container",
+            "slugs",
             "registry",
             "registries",
         ],

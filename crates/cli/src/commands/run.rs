@@ -53,11 +53,11 @@ impl Run {
         let path = app_path(&app, "/dynos");
         let start = || {
             let process: Dyno = client.post(&path, &body)?;
-            let url = process.attach_url.as_deref().ok_or_else(|| {
+            let url = process.upgrade_url.as_deref().ok_or_else(|| {
                 CliError::general(format!("The server cannot attach to {}.", process.name))
                     .hint("Use `windlass run:detached` and `windlass logs`.")
             })?;
-            Ok((Connection::open(url)?, process.name))
+            Ok((Connection::open(url, &client.trust_for(url))?, process.name))
         };
         let up = |_: &_, (_, name): &(Connection, String)| Some(name.clone());
         let (connection, _) = session.output.action(&message, start, up)?;
@@ -75,10 +75,10 @@ pub(super) fn terminal_variables(
     if terminal {
         let term = environment.variable("TERM").unwrap_or("xterm");
         env.insert("TERM".to_owned(), term.into());
-        if let Some((rows, columns)) = terminal::size() {
-            env.insert("COLUMNS".to_owned(), columns.into());
-            env.insert("LINES".to_owned(), rows.into());
-        }
+        // Zero, where the terminal does not tell: the server takes a usual size then.
+        let (rows, columns) = terminal::size().unwrap_or_default();
+        env.insert("COLUMNS".to_owned(), columns.into());
+        env.insert("LINES".to_owned(), rows.into());
     }
     terminal
 }

@@ -45,6 +45,9 @@ pub struct Trust {
     /// Print the authority's certificate and change nothing
     #[arg(long, conflicts_with = "remove")]
     print: bool,
+    /// Print the SHA-256 fingerprint of the authority's certificate and change nothing
+    #[arg(long, conflicts_with_all = ["print", "remove"])]
+    fingerprint: bool,
     /// Trust it no more
     #[arg(long)]
     remove: bool,
@@ -56,6 +59,9 @@ impl Trust {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(&self.server)?;
         let authority: CertificateAuthority = client.get("/certificate-authority")?;
+        if self.fingerprint {
+            return session.output.line(with_colons(&authority.fingerprint));
+        }
         if self.print {
             return session.output.line(authority.certificate.trim_end());
         }
@@ -71,6 +77,14 @@ impl Trust {
             false => install(session, store, &installed, &authority),
         }
     }
+}
+
+/// As people compare them: `AB:CD…`.
+fn with_colons(digits: &str) -> String {
+    let digits = digits.to_ascii_uppercase();
+    let pairs: Vec<&str> =
+        (0..digits.len()).step_by(2).filter_map(|at| digits.get(at..at + 2)).collect();
+    pairs.join(":")
 }
 
 fn install(

@@ -15,7 +15,7 @@ fn endpoint(name: &str, origin: &str, expires_at: &str, hosts: &[&str]) -> Value
 
 fn with_endpoints(all: Value) -> Server {
     let server = Server::start();
-    server.on("GET /apps/bibly/sni-endpoints", 200, all);
+    server.on("GET /apps/bibly/sni-endpoints?with_platform=true", 200, all);
     server
 }
 
@@ -64,7 +64,7 @@ fn the_only_certificate_needs_no_name() {
     let server = Server::start();
     let one = endpoint("one", "imported", OVER, &[]);
     let private = endpoint("private", "private", OVER, &[]);
-    server.on("GET /apps/bibly/sni-endpoints", 200, json!([private, one])).on(
+    server.on("GET /apps/bibly/sni-endpoints?with_platform=true", 200, json!([private, one])).on(
         "DELETE /apps/bibly/sni-endpoints/one",
         200,
         "{}",

@@ -11,7 +11,7 @@ fn the_servers_answer_decides_kind_and_exit_code() {
         (403, "forbidden", ErrorKind::Refused, 5),
         (409, "conflict", ErrorKind::Refused, 5),
         (422, "invalid_params", ErrorKind::Refused, 5),
-        (429, "rate_limit", ErrorKind::General, 1),
+        (429, "rate_limit", ErrorKind::Refused, 5),
         (503, "unavailable", ErrorKind::General, 1),
     ];
     for (status, id, kind, code) in cases {

@@ -5,18 +5,21 @@ mod buildpacks;
 mod certs;
 mod completions;
 mod config;
+mod contexts;
 mod errors;
 mod git_source;
 mod login;
 mod logs;
 mod names;
 mod network;
+mod people;
 mod process;
 mod ps;
 mod reference;
 mod releases;
 mod resources;
 mod routing;
+mod webhooks;
 
 use serde_json::{Value, json};
 
@@ -71,11 +74,11 @@ fn formation(process_type: &str, quantity: u32) -> Value {
     })
 }
 
-fn dyno(name: &str, state: &str, attach_url: Option<&str>) -> Value {
+fn dyno(name: &str, state: &str, upgrade_url: Option<&str>) -> Value {
     let process_type = name.split('.').next();
     json!({
         "id": U, "name": name, "type": process_type, "state": state,
-        "command": "python app.py", "size": "Standard-1X", "attach_url": attach_url,
+        "command": "python app.py", "size": "Standard-1X", "attach_url": null, "upgrade_url": upgrade_url,
         "app": reference("bibly"), "release": {"id": U, "version": 4},
         "created_at": T, "updated_at": T,
     })

@@ -168,8 +168,8 @@ fn authorizations_are_listed_made_and_revoked() {
     let machine = Machine::using(&server);
     assert_eq!(
         machine.run("authorizations").stdout,
-        "Description  Id  Scope   Created\n\
-         CI           a1  global  2026/01/02 03:04:05 +0000 (~ 1m ago)\n"
+        "Description  Id  Scope   Created                               Last used  Expires\n\
+         CI           a1  global  2026/01/02 03:04:05 +0000 (~ 1m ago)  never      never\n"
     );
     let ended = machine.run("authorizations:create -d CI");
     assert_eq!(
