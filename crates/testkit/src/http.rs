@@ -1,5 +1,7 @@
 //! A small HTTP/1.1 client whose connections and bytes tests can see.
 
+use crate::schema;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -32,6 +34,8 @@ impl Response {
 pub struct Connection {
     reader: BufReader<TcpStream>,
     host: String,
+    /// Methods and paths that were sent to the API and not answered yet; `None` elsewhere.
+    asked: Option<VecDeque<(String, String)>>,
 }
 
 fn invalid(what: &str) -> io::Error {
@@ -44,7 +48,13 @@ impl Connection {
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
         stream.set_nodelay(true)?;
-        Ok(Self { reader: BufReader::new(stream), host: host.to_owned() })
+        Ok(Self { reader: BufReader::new(stream), host: host.to_owned(), asked: None })
+    }
+
+    /// Opens a connection to a server's API, whose answers are checked against its schema.
+    pub fn open_api(address: SocketAddr) -> io::Result<Self> {
+        let connection = Self::open(address, &address.to_string())?;
+        Ok(Self { asked: Some(VecDeque::new()), ..connection })
     }
 
     /// Sends a request without waiting for the answer.
@@ -65,6 +75,9 @@ impl Connection {
         head += "\r\n";
         let mut message = head.into_bytes();
         message.extend_from_slice(body);
+        if let Some(asked) = &mut self.asked {
+            asked.push_back((method.to_owned(), path.to_owned()));
+        }
         self.write(&message)
     }
 
@@ -133,6 +146,15 @@ impl Connection {
             self.reader.read_exact(&mut response.body)?;
         } else if !matches!(response.status, 100..=199 | 204 | 304) {
             self.reader.read_to_end(&mut response.body)?;
+        }
+        if let Some((method, path)) = self.asked.as_mut().and_then(VecDeque::pop_front) {
+            schema::check(schema::Exchange {
+                method: &method,
+                path: &path,
+                status: response.status,
+                content_type: response.header("content-type"),
+                body: &response.body,
+            });
         }
         Ok(response)
     }

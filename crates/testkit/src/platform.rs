@@ -241,10 +241,12 @@ fn settings(directory: &TempDir) -> Settings {
         domain: "localhost".to_owned(),
         routing: Default::default(),
         public: Default::default(),
+        outgoing: Default::default(),
         router_port: 8080,
         https_port: Some(8443),
         private_certificates: PrivateCertificates::Off,
         api_url: "http://127.0.0.1:8081".to_owned(),
+        api_certificate: None,
         boot_timeout: Duration::from_millis(400),
         drain_timeout: Duration::from_millis(200),
         stop_grace: Duration::from_millis(100),
@@ -270,6 +272,7 @@ fn settings(directory: &TempDir) -> Settings {
             disk_bytes: 1 << 30,
         },
         disk_reserve_bytes: 1 << 30,
+        requests_per_hour: 0,
         releases_kept: 10,
     }
 }

@@ -1,9 +1,10 @@
 //! Repository chores: `cargo xtask test`, `cargo xtask vm`, `cargo xtask tidy`, `cargo xtask bench`,
-//! `cargo xtask sim`, `cargo xtask fuzz`, `cargo xtask chaos`.
+//! `cargo xtask sim`, `cargo xtask fuzz`, `cargo xtask chaos`, `cargo xtask clients`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod chaos;
+mod clients;
 mod fuzz;
 mod run;
 mod sim;
@@ -13,7 +14,7 @@ mod vm;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask <test | vm | tidy | bench | sim | fuzz | chaos>
+const USAGE: &str = "usage: cargo xtask <test | vm | tidy | bench | sim | fuzz | chaos | clients>
 
   test   set up what the tests need and run all of them (needs root)
   vm     run the container tests on cgroup v2, in a virtual machine (`vm memory`: by part of a name)
@@ -21,7 +22,8 @@ const USAGE: &str = "usage: cargo xtask <test | vm | tidy | bench | sim | fuzz |
   bench  measure: push, start, idle, build, deploy, router (see `cargo xtask bench`)
   sim    seeded simulations with faults: --seeds N, --seed S
   fuzz   mutated inputs for the router's parsers: --minutes N, --seed S
-  chaos  kill the parts of a real server under load: --minutes M, --seed S (needs root)";
+  chaos  kill the parts of a real server under load: --minutes M, --seed S (needs root)
+  clients  bring Heroku's CLI and libraries, which some tests run";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("sim") => sim::main(&arguments[1..]),
         Some("fuzz") => fuzz::main(&arguments[1..]),
         Some("chaos") => chaos::main(&arguments[1..]),
+        Some("clients") => clients::main(),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)

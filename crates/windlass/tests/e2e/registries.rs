@@ -16,13 +16,13 @@ use windlass_testkit::server::TestServer;
 use windlass_testkit::{skip, wait_until};
 
 /// Makes images and pushes them, with a storage of its own.
-struct Maker {
-    folder: tempfile::TempDir,
+pub struct Maker {
+    pub folder: tempfile::TempDir,
 }
 
 impl Maker {
     /// `None` (and says why) where images cannot be made.
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         for program in ["/usr/bin/busybox", "/usr/bin/buildah"] {
             if !Path::new(program).exists() {
                 skip(&format!("{program} is not installed"));
@@ -33,7 +33,7 @@ impl Maker {
     }
 
     /// buildah leaves mounts behind: they are in a mount namespace of its own.
-    fn buildah(&self, arguments: &[&str]) -> String {
+    pub fn buildah(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("unshare");
         command.args(["--mount", "buildah", "--root"]).arg(self.folder.path().join("storage"));
         command.arg("--runroot").arg(self.folder.path().join("run"));
@@ -42,7 +42,7 @@ impl Maker {
     }
 
     /// Makes an image that serves a page; `architecture` only says what it is for.
-    fn image(&self, name: &str, page: &str, architecture: Option<&str>) {
+    pub fn image(&self, name: &str, page: &str, architecture: Option<&str>) {
         let root = self.folder.path().join("root");
         std::fs::create_dir_all(root.join("bin")).unwrap();
         std::fs::create_dir_all(root.join("srv")).unwrap();
