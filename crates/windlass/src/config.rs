@@ -3,17 +3,20 @@
 
 mod keys;
 mod public;
+mod reference;
 mod tls;
 mod values;
 
-pub use keys::{KEYS, Key, reference};
+pub use keys::{KEYS, Key};
 pub use public::PublicConfig;
-pub use tls::TlsConfig;
+pub use reference::reference;
+pub use tls::{ApiTlsConfig, TlsConfig};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use windlass_control::OutgoingSettings;
 use windlass_control::backup::Schedule;
 use windlass_core::routing_settings::RoutingSettings;
 
@@ -44,8 +47,10 @@ pub struct Config {
     pub domain: String,
     pub routing_defaults: RoutingSettings,
     pub public: PublicConfig,
+    pub outgoing: OutgoingSettings,
     pub tls: TlsConfig,
     pub api_listen: SocketAddr,
+    pub api_tls: ApiTlsConfig,
     pub api_url: Option<String>,
     pub ssh_listen: Option<SocketAddr>,
     pub router_listen: SocketAddr,
@@ -72,6 +77,7 @@ pub struct Config {
     pub instance_processes: u32,
     pub instance_disk: u64,
     pub disk_reserve: u64,
+    pub requests_per_hour: u32,
     pub releases_kept: u32,
     pub backup_directory: Option<PathBuf>,
     pub backup_schedule: Schedule,
@@ -88,8 +94,10 @@ impl Config {
             domain: String::new(),
             routing_defaults: RoutingSettings::default(),
             public: PublicConfig::empty(),
+            outgoing: OutgoingSettings::default(),
             tls: TlsConfig::empty(),
             api_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            api_tls: ApiTlsConfig::default(),
             api_url: None,
             ssh_listen: None,
             router_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -116,6 +124,7 @@ impl Config {
             instance_processes: 0,
             instance_disk: 0,
             disk_reserve: 0,
+            requests_per_hour: 0,
             releases_kept: 0,
             backup_directory: None,
             backup_schedule: Schedule::Every(Duration::MAX),
@@ -151,7 +160,8 @@ impl Config {
                 config.set(key, value, format!("--{}", key.flag()))?;
             }
         }
-        if let Some(fault) = config.public.fault().or(config.tls.fault()) {
+        if let Some(fault) = config.public.fault().or(config.tls.fault()).or(config.api_tls.fault())
+        {
             return Err(ConfigError::Together(fault));
         }
         Ok(config)

@@ -8,6 +8,7 @@ mod data_lock;
 mod demo;
 mod doctor;
 mod inherited_children;
+mod name_server;
 mod notify;
 mod router_process;
 mod router_role;
@@ -124,6 +125,7 @@ fn doctor_main(arguments: &DoctorArguments) -> ExitCode {
     };
     let mut addresses =
         vec![("router".to_owned(), config.router_listen), ("api".to_owned(), config.api_listen)];
+    addresses.extend(config.api_tls.listen.map(|address| ("api-https".to_owned(), address)));
     addresses.extend(config.ssh_listen.map(|address| ("ssh".to_owned(), address)));
     addresses.extend(config.tls.https_listen.map(|address| ("https".to_owned(), address)));
     let wanted = doctor::DoctorArgs {

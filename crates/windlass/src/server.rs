@@ -114,6 +114,7 @@ fn become_program(program: &Path) -> std::io::Error {
 struct Doors {
     api: TcpListener,
     api_address: SocketAddr,
+    api_https: Option<(TcpListener, SocketAddr)>,
     ssh: Option<(TcpListener, SocketAddr)>,
 }
 
@@ -131,11 +132,15 @@ async fn bind(
 impl Doors {
     async fn bind(config: &Config) -> Result<Self, ServerError> {
         let (api, api_address) = bind("api.listen", config.api_listen).await?;
+        let api_https = match config.api_tls.listen {
+            Some(address) => Some(bind("api.https_listen", address).await?),
+            None => None,
+        };
         let ssh = match config.ssh_listen {
             Some(address) => Some(bind("ssh.listen", address).await?),
             None => None,
         };
-        Ok(Self { api, api_address, ssh })
+        Ok(Self { api, api_address, api_https, ssh })
     }
 }
 
@@ -163,6 +168,8 @@ async fn serve(
     let connections = router.connections.clone();
     let platform = Platform::open(settings, driver, images, router).await?;
     platform.spawn_cron();
+    platform.spawn_log_drains();
+    platform.spawn_webhooks(windlass_api::ApiTeller);
     platform.spawn_acme();
     tokio::spawn(keep_router_informed(platform.clone(), connections));
     if let Some((owner, secret)) = platform.create_owner(&config.owner_email)? {
@@ -172,11 +179,12 @@ async fn serve(
     tokio::spawn(crate::backup::schedule::run(config.clone(), program.to_owned()));
     let ready_file = ready_file.map_or_else(|| run_directory.join("ready.json"), Path::to_owned);
     let ssh_address = doors.ssh.as_ref().map(|(_, address)| *address);
+    let api_https = doors.api_https.as_ref().map(|(_, address)| *address);
     let stopping = watch::Sender::new(false);
     let served = serve_doors(doors, config, &platform, &stopping);
     announce(
         &ready_file,
-        doors_json(addresses, &platform, ssh_address),
+        doors_json(addresses, &platform, ssh_address, api_https),
         &platform,
         router_address,
         ssh_address,
@@ -257,11 +265,17 @@ fn serve_doors(
     platform: &Platform,
     stopping: &watch::Sender<bool>,
 ) -> impl Future<Output = ()> + use<> {
-    let http = tokio::spawn(windlass_api::serve_http(
+    let served = windlass_api::serve_api(
         doors.api,
+        doors.api_https.map(|(listener, _)| listener),
         platform.clone(),
         stopped(stopping.subscribe()),
-    ));
+    );
+    let http = tokio::spawn(async move {
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the API is not served");
+        }
+    });
     let host_key = config.data_directory.join("ssh_host_ed25519_key");
     let ssh = doors.ssh.map(|(listener, _)| {
         let served = windlass_api::serve_ssh(
@@ -288,10 +302,11 @@ fn doors_json(
     router: RouterAddresses,
     platform: &Platform,
     ssh: Option<SocketAddr>,
+    api_https: Option<SocketAddr>,
 ) -> serde_json::Value {
     let api = platform.settings().api_url.clone();
     let (pid, http, https) = (std::process::id(), router.http, router.https);
-    serde_json::json!({ "pid": pid, "http": http, "https": https, "zone": router.zone, "ssh": ssh, "api_url": api })
+    serde_json::json!({ "pid": pid, "http": http, "https": https, "zone": router.zone, "ssh": ssh, "api_https": api_https, "api_url": api })
 }
 
 fn announce(

@@ -1,9 +1,31 @@
 //! Settings of TLS and of proxies in front of the router.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use windlass_control::certificates::PrivateCertificates;
 use windlass_core::route::ListenOptions;
 use windlass_core::routing_settings::Network;
+
+/// How the API is served over TLS.
+#[derive(Clone, Debug, Default)]
+pub struct ApiTlsConfig {
+    pub listen: Option<SocketAddr>,
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+impl ApiTlsConfig {
+    /// Returns what is wrong with the settings together.
+    pub fn fault(&self) -> Option<String> {
+        (self.certificate_file.is_some() != self.key_file.is_some())
+            .then(|| "api.certificate_file and api.key_file go together".to_owned())
+    }
+
+    /// Returns the files of a certificate and its key.
+    pub fn certificate(&self) -> Option<(PathBuf, PathBuf)> {
+        self.certificate_file.clone().zip(self.key_file.clone())
+    }
+}
 
 /// These settings as they were given.
 #[derive(Clone, Debug)]
@@ -13,6 +35,7 @@ pub struct TlsConfig {
     pub trusted_proxies: Vec<Network>,
     pub proxy_protocol: bool,
     pub h2c: bool,
+    pub http3: bool,
     pub private_certificates: PrivateCertificates,
 }
 
@@ -24,12 +47,18 @@ impl TlsConfig {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             h2c: true,
+            http3: false,
             private_certificates: PrivateCertificates::Off,
         }
     }
 
     /// Returns what is wrong with the settings together.
     pub fn fault(&self) -> Option<String> {
+        if self.http3 && self.https_listen.is_none() {
+            return Some(
+                "router.http3 needs router.https_listen: it is served beside it".to_owned(),
+            );
+        }
         (self.proxy_protocol && self.trusted_proxies.is_empty()).then(|| {
             "router.proxy_protocol needs router.trusted_proxies: only from those a PROXY header is taken".to_owned()
         })
@@ -43,6 +72,7 @@ impl TlsConfig {
             trusted_proxies: self.trusted_proxies.clone(),
             proxy_protocol: self.proxy_protocol,
             without_h2c: !self.h2c,
+            http3: self.http3,
         }
     }
 }
@@ -82,6 +112,15 @@ mod tests {
         assert!(switch("on").unwrap() && !switch("off").unwrap() && switch("yes").is_err());
         assert_eq!(private_certificates("auto").unwrap(), PrivateCertificates::PrivateNames);
         assert!(private_certificates("").is_err());
+    }
+
+    #[test]
+    fn http3_is_served_beside_tls() {
+        let mut config = TlsConfig { http3: true, ..TlsConfig::empty() };
+        assert!(config.fault().unwrap().contains("router.https_listen"));
+        config.https_listen = Some("127.0.0.1:8443".parse().unwrap());
+        assert_eq!(config.fault(), None);
+        assert!(config.options().http3);
     }
 
     #[test]

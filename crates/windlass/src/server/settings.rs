@@ -19,6 +19,7 @@ pub(super) fn settings(
         domain: config.domain.clone(),
         routing: config.routing_defaults.clone(),
         public: config.public.settings(router.zone, router.https.is_some()),
+        outgoing: config.outgoing.clone(),
         router_port: config.router_public_port.unwrap_or(router.http.port()),
         https_port: router.https.map(|https| config.tls.https_public_port.unwrap_or(https.port())),
         private_certificates: config.tls.private_certificates,
@@ -26,6 +27,7 @@ pub(super) fn settings(
             .api_url
             .clone()
             .unwrap_or_else(|| format!("http://localhost:{}", api.port())),
+        api_certificate: config.api_tls.certificate(),
         boot_timeout: config.boot_timeout,
         drain_timeout: config.drain_timeout,
         stop_grace: config.stop_grace,
@@ -51,6 +53,7 @@ pub(super) fn settings(
             disk_bytes: config.instance_disk,
         },
         disk_reserve_bytes: config.disk_reserve,
+        requests_per_hour: config.requests_per_hour,
         releases_kept: config.releases_kept,
     }
 }
