@@ -61,6 +61,9 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(5);
             header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
             tar.append_data(&mut header, name, &b"hello"[..]).unwrap();
         }
         tar.into_inner().unwrap()

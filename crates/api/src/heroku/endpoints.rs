@@ -149,9 +149,9 @@ fn git_routes() -> Endpoints {
         .get("/apps/{app}/git-webhook", DEPLOY, git::webhook)
         .post("/apps/{app}/git-webhook", DEPLOY, git::enable_webhook)
         .delete("/apps/{app}/git-webhook", DEPLOY, git::disable_webhook)
-        .get("/account/git-credentials", Needs::Owner, git::credentials)
-        .put("/account/git-credentials", Needs::Owner, git::set_credential)
-        .delete("/account/git-credentials/{host}", Needs::Owner, git::remove_credential)
+        .get("/account/git-credentials", Needs::Anybody, git::credentials)
+        .put("/account/git-credentials", Needs::Anybody, git::set_credential)
+        .delete("/account/git-credentials/{host}", Needs::Anybody, git::remove_credential)
         .post("/webhooks/git/{app}", Needs::Itself, git::call)
 }
 

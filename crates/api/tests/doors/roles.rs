@@ -133,7 +133,6 @@ fn beside_apps(reads: bool, parts: &[&str]) -> Option<Needs> {
         // Logging in: the URLs carry secrets of their own.
         ["auth"] => Some(Needs::Nobody),
         ["auth", ..] => Some(Needs::Itself),
-        ["account", "git-credentials", ..] => Some(Needs::Owner),
         ["account", "app-transfers"] if reads => Some(Needs::Anybody),
         ["account", "app-transfers", ..] => Some(Needs::Found),
         ["account", ..] | ["oauth", ..] | ["users", "~", ..] => Some(Needs::Anybody),

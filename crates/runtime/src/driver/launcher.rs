@@ -5,6 +5,7 @@ use crate::RuntimeError;
 use crate::frame::{Decoder, Kind};
 use crate::launch::{LOCK_FILE, Report, SHIM_LOG_FILE};
 use crate::shim::EXEC;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use std::fs::File;
@@ -16,8 +17,26 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
+/// How often sealing is tried, and how long between; the kernel itself waits some 0.2 s each time.
+const SEAL_ATTEMPTS: u32 = 20;
+const SEAL_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long a shim may take until its instance runs or has failed.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Closes the copy to all changes. The kernel refuses with `EBUSY` while anybody holds a page of it,
+/// as its own memory management does now and then on a busy machine.
+fn seal(file: &File) -> io::Result<()> {
+    let mut attempt = 1;
+    loop {
+        match fcntl(file.as_raw_fd(), FcntlArg::F_ADD_SEALS(SealFlag::all())) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EBUSY) if attempt < SEAL_ATTEMPTS => std::thread::sleep(SEAL_PAUSE),
+            Err(error) => return Err(error.into()),
+        }
+        attempt += 1;
+    }
+}
 
 /// The sealed copy.
 pub struct ShimProgram(OwnedFd);
@@ -30,7 +49,7 @@ impl ShimProgram {
             let flags = MemFdCreateFlag::MFD_CLOEXEC | MemFdCreateFlag::MFD_ALLOW_SEALING;
             let file = File::from(memfd_create(c"windlass", flags)?);
             io::copy(&mut File::open(path)?, &mut &file)?;
-            fcntl(file.as_raw_fd(), FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+            seal(&file)?;
             Ok(file.into())
         };
         copy().map(Self).map_err(RuntimeError::io("make a sealed copy of", path))
