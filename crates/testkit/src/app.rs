@@ -17,6 +17,8 @@ const LIMIT: Duration = Duration::from_secs(40);
 pub struct TestApp {
     pub server: Arc<TestServer>,
     pub name: String,
+    /// Whether it stays when this is dropped.
+    stays: bool,
 }
 
 impl TestApp {
@@ -25,7 +27,7 @@ impl TestApp {
     pub fn create(server: &Arc<TestServer>, hint: &str) -> Self {
         let name = server.unused_name(hint);
         let _ = server.cli(&["create", &name]).success();
-        Self { server: server.clone(), name }
+        Self { server: server.clone(), name, stays: false }
     }
 
     /// Makes an app and pushes a repository to it, which must succeed.
@@ -39,7 +41,14 @@ impl TestApp {
     /// Returns an app that is there already.
     #[must_use]
     pub fn existing(server: &Arc<TestServer>, name: &str) -> Self {
-        Self { server: server.clone(), name: name.to_owned() }
+        Self { server: server.clone(), name: name.to_owned(), stays: false }
+    }
+
+    /// Leaves the app when this is dropped: somebody else sees to it.
+    #[must_use]
+    pub fn staying(mut self) -> Self {
+        self.stays = true;
+        self
     }
 
     #[must_use]
@@ -163,7 +172,7 @@ impl Drop for TestApp {
                 "the server's log:\n{}",
                 tail.into_iter().rev().collect::<Vec<_>>().join("\n")
             );
-        } else {
+        } else if !self.stays {
             let _ = self.server.cli(&["destroy", &self.name, "--confirm", &self.name]);
         }
     }

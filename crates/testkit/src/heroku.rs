@@ -10,7 +10,6 @@ use crate::{app::TestApp, skip};
 use expectation::Expectation;
 pub use install::{Clients, clients_directory};
 use std::collections::BTreeMap;
-use std::mem::ManuallyDrop;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -118,8 +117,8 @@ impl Session {
 
     /// The session's app, as our own client sees it. It must have been made; it stays.
     #[must_use]
-    pub fn app(&self) -> ManuallyDrop<TestApp> {
-        ManuallyDrop::new(TestApp::existing(&self.server, self.get("app")))
+    pub fn app(&self) -> TestApp {
+        TestApp::existing(&self.server, self.get("app")).staying()
     }
 
     /// A path for a file of the test, outside the repository.
