@@ -124,8 +124,7 @@ async fn check(
             let params = request.extract_parts_with_state::<RawPathParams, _>(state).await;
             let params = params.map_err(|_| ApiError::not_found("app"))?;
             let name = params.iter().find(|(key, _)| *key == "app").map(|(_, value)| value);
-            let app = platform.app(&user, name.unwrap_or_default())?;
-            platform.require(&user, &app, permission)?;
+            let app = platform.app_to(&user, name.unwrap_or_default(), permission)?;
             if wants.change {
                 platform.note_asker(&app, &user);
             }

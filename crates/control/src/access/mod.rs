@@ -91,13 +91,27 @@ impl Platform {
 
     /// Returns an app that this user may see, by name or id.
     pub fn app(&self, user: &User, name_or_id: &str) -> Result<App> {
+        self.find_app(user, name_or_id).map(|(app, _)| app)
+    }
+
+    /// Returns an app with which this user may do that, by name or id.
+    ///
+    /// # Errors
+    /// `NotFound` if they may not see it, `Forbidden` if they may not do that with it.
+    pub fn app_to(&self, user: &User, name_or_id: &str, permission: Permission) -> Result<App> {
+        let (app, permissions) = self.find_app(user, name_or_id)?;
+        if permissions.contains(permission) { Ok(app) } else { Err(refusal(&app, permission)) }
+    }
+
+    fn find_app(&self, user: &User, name_or_id: &str) -> Result<(App, Permissions)> {
         let found = match name_or_id.parse::<AppId>() {
             Ok(id) => self.store().app(id)?,
             Err(_) => self.store().app_by_name(name_or_id)?,
         };
         let missing = PlatformError::NotFound { resource: "app" };
         let Some(app) = found else { return Err(missing) };
-        if self.permissions(user, &app)?.is_empty() { Err(missing) } else { Ok(app) }
+        let permissions = self.permissions(user, &app)?;
+        if permissions.is_empty() { Err(missing) } else { Ok((app, permissions)) }
     }
 
     /// Returns the apps that this user may see, by name.
@@ -122,10 +136,7 @@ impl Platform {
         if self.permissions(user, app)?.contains(permission) {
             return Ok(());
         }
-        Err(PlatformError::Forbidden(format!(
-            "You do not have the permission `{permission}` on {}, which this needs. Somebody who manages the app can give it to you.",
-            app.name
-        )))
+        Err(refusal(app, permission))
     }
 
     /// Whether this user owns the server.
@@ -151,4 +162,11 @@ fn standing(user: &User, app: &App, owns_server: bool, given: &Given) -> Standin
         locked: app.locked,
         granted: given.apps.get(&app.id).copied().unwrap_or_default(),
     }
+}
+
+fn refusal(app: &App, permission: Permission) -> PlatformError {
+    PlatformError::Forbidden(format!(
+        "You do not have the permission `{permission}` on {}, which this needs. Somebody who manages the app can give it to you.",
+        app.name
+    ))
 }

@@ -11,7 +11,7 @@ impl Platform {
     /// # Errors
     /// When somebody else asks, and while there is no router.
     pub async fn router_metrics(&self, user: &User) -> Result<String> {
-        if self.store().owner()?.is_none_or(|owner| owner.id != user.id) {
+        if !self.is_owner(user)? {
             let message = "Only the server's owner sees the metrics of all apps.";
             return Err(PlatformError::Forbidden(message.to_owned()));
         }

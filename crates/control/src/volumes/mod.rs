@@ -352,7 +352,7 @@ impl Platform {
 
     /// Returns the folder without links, if its owner may give it to an app.
     fn check_host_folder(&self, user: &User, folder: &str) -> Result<String> {
-        if self.store().owner()?.is_none_or(|owner| owner.id != user.id) {
+        if !self.is_owner(user)? {
             return Err(PlatformError::Forbidden(
                 "Only the owner of this server may mount its folders.".to_owned(),
             ));
