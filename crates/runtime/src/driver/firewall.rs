@@ -11,7 +11,9 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
-const NFT_LIMIT: Duration = Duration::from_secs(10);
+/// It takes milliseconds; in a virtual machine without hardware help over ten seconds
+/// were seen. A change that is given up leaves rules behind, or apps without theirs.
+const NFT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns the common start of the names of this server's network devices.
 pub fn interface_prefix(name: &str) -> String {

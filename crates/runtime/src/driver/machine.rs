@@ -6,7 +6,7 @@ use windlass_core::admission::Machine;
 use windlass_core::disk_guard::DiskSpace;
 
 /// How long network devices may take to disappear after their processes.
-const DEVICES_LIMIT: Duration = Duration::from_secs(5);
+const DEVICES_LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits until the kernel has removed the network devices whose names begin so: those of instances
 /// that have ended.
