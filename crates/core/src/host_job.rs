@@ -27,6 +27,9 @@ pub struct HostJob {
     pub environment: BTreeMap<String, String>,
     pub working_directory: PathBuf,
     pub resources: Resources,
+    /// All of the host that it sees beside the system's programs and settings without secrets, with
+    /// the right to write to it. `None`: it sees the whole host.
+    pub confined_to: Option<Vec<PathBuf>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use windlass_core::checks::Checks;
 use windlass_core::deploy_settings::{CanaryState, DeployLock, DeploySettings};
+use windlass_core::dyno_metadata::DynoMetadata;
 use windlass_core::ids::AppId;
 use windlass_core::names::ProcessType;
 use windlass_core::process_limits::ProcessLimits;
@@ -24,6 +25,8 @@ pub struct Deploys {
     pub limits: BTreeMap<ProcessType, ProcessLimits>,
     /// The stack that somebody chose for the next deploy: `container`.
     pub build_stack: Option<String>,
+    /// What the next release tells its processes about itself.
+    pub metadata: DynoMetadata,
 }
 
 impl Store {

@@ -2,10 +2,11 @@
 
 use crate::tests::{app, store};
 use crate::{
-    ACTIVITY_KEPT, Activity, AppTransfer, Invitation, Store, Team, Token, TransferState, User,
+    ACTIVITY_KEPT, Activity, AppTransfer, Invitation, Passkey, Store, Team, Token, TransferState,
+    User,
 };
 use windlass_core::access::{Permission, Permissions, Scopes, TeamRole};
-use windlass_core::ids::{AppTransferId, InvitationId, TeamId, TokenId, UserId};
+use windlass_core::ids::{AppTransferId, InvitationId, PasskeyId, TeamId, TokenId, UserId};
 
 fn another(store: &Store, email: &str) -> User {
     let user = User {
@@ -159,6 +160,52 @@ fn second_factors_are_sealed_and_used_once() {
     assert_eq!(store.recovery_codes_left(owner.id).unwrap(), 1);
     store.delete_second_factor(owner.id).unwrap();
     assert!(!store.use_recovery_code(owner.id, "two").unwrap());
+}
+
+#[test]
+fn passkeys_are_told_apart_and_count_on() {
+    let (_directory, store, owner) = store();
+    let ben = another(&store, "ben@example.com");
+    let passkey = |name: &str, credential_id: &[u8], sign_count| Passkey {
+        id: PasskeyId::random(),
+        user: ben.id,
+        name: name.into(),
+        credential_id: credential_id.into(),
+        public_key: vec![1, 2],
+        relying_party: "localhost".into(),
+        sign_count,
+        transports: vec!["internal".into(), "hybrid".into()],
+        backup_eligible: true,
+        backed_up: false,
+        created_at: 3,
+        last_used_at: None,
+    };
+    let (laptop, key) = (passkey("Laptop", b"a", 0), passkey("Key", b"b", 7));
+    assert!(!store.has_passkeys("localhost").unwrap());
+    store.insert_passkey(&laptop).unwrap();
+    store.insert_passkey(&key).unwrap();
+    assert!(store.insert_passkey(&passkey("Again", b"b", 0)).is_err());
+    assert!(store.has_passkeys("localhost").unwrap() && !store.has_passkeys("other").unwrap());
+    assert_eq!(store.passkeys(ben.id).unwrap(), [laptop.clone(), key.clone()]);
+    assert_eq!(store.passkey_of_credential(b"b").unwrap().as_ref(), Some(&key));
+    assert_eq!(store.passkey_of_credential(b"c").unwrap(), None);
+
+    assert!(store.use_passkey(laptop.id, 0, true, 9).unwrap(), "it does not count");
+    assert!(store.use_passkey(key.id, 8, false, 9).unwrap());
+    assert!(!store.use_passkey(key.id, 8, false, 10).unwrap(), "it has not counted on");
+    assert!(!store.use_passkey(key.id, 0, false, 10).unwrap());
+    let used = store.passkeys(ben.id).unwrap();
+    assert_eq!((used[0].last_used_at, used[0].backed_up), (Some(9), true));
+    assert_eq!((used[1].last_used_at, used[1].sign_count), (Some(9), 8));
+
+    assert!(!store.rename_passkey(owner.id, key.id, "Mine").unwrap(), "another's");
+    assert!(store.rename_passkey(ben.id, key.id, "Yellow").unwrap());
+    assert!(!store.delete_passkey(owner.id, key.id).unwrap(), "another's");
+    assert!(store.delete_passkey(ben.id, laptop.id).unwrap());
+    assert_eq!(store.passkeys(ben.id).unwrap()[0].name, "Yellow");
+    store.remove_user(ben.id, owner.id, 11).unwrap();
+    assert_eq!(store.passkey_of_credential(b"b").unwrap(), None);
+    assert_eq!(store.delete_passkeys(ben.id).unwrap(), 0);
 }
 
 #[test]

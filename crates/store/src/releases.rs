@@ -195,7 +195,7 @@ impl Store {
                     (SELECT MAX(version) FROM releases newest WHERE newest.app = releases.app) - ?1)
              SELECT image FROM kept WHERE image IS NOT NULL
              UNION SELECT own.value FROM kept, json_each(kept.manifest, '$.images') AS own
-             UNION SELECT image FROM registry_manifests",
+             UNION SELECT image FROM registry_manifests WHERE image IS NOT NULL",
         )?;
         let images = statement
             .query_map([count], |row| parsed(row, "image"))?

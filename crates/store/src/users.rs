@@ -63,6 +63,17 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
     })
 }
 
+/// What somebody proves themselves with and was given: none of it outlives their account.
+const OF_ONE_USER: [&str; 7] = [
+    "tokens",
+    "keys",
+    "passkeys",
+    "team_members",
+    "collaborators",
+    "second_factors",
+    "git_credentials",
+];
+
 impl Store {
     pub fn insert_user(&self, user: &User) -> Result<()> {
         self.connection()
@@ -125,11 +136,11 @@ impl Store {
     }
 
     /// Takes everything from a user that lets them in; builds and releases go on naming them.
-    /// Apps of teams that they made become `heir`'s in name.
+    /// Apps of teams that they made become `heir`'s in name, and so do their pipelines.
     pub fn remove_user(&self, id: UserId, heir: UserId, now: u64) -> Result<()> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
-        for table in ["tokens", "keys", "team_members", "collaborators", "second_factors"] {
+        for table in OF_ONE_USER {
             let statement = format!("DELETE FROM {table} WHERE user = ?1");
             transaction.execute(&statement, [id.to_string()])?;
         }
@@ -137,7 +148,16 @@ impl Store {
             "DELETE FROM app_transfers WHERE owner = ?1 OR recipient = ?1",
             [id.to_string()],
         )?;
-        transaction.execute("DELETE FROM invitations WHERE invited_by = ?1", [id.to_string()])?;
+        // One for their address would bring them back, for whoever has its secret.
+        transaction.execute(
+            "DELETE FROM invitations WHERE invited_by = ?1
+             OR lower(email) = (SELECT lower(email) FROM users WHERE id = ?1)",
+            [id.to_string()],
+        )?;
+        transaction.execute(
+            "UPDATE pipelines SET owner = ?2 WHERE owner = ?1 AND owner_type = 'user'",
+            [id.to_string(), heir.to_string()],
+        )?;
         transaction.execute(
             "UPDATE apps SET owner = ?2 WHERE owner = ?1 AND team IS NOT NULL",
             [id.to_string(), heir.to_string()],

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use std::net::IpAddr;
 use std::sync::Arc;
 use windlass_control::records::{App, Token, User};
 use windlass_control::{Platform, PlatformError};
@@ -110,7 +111,8 @@ async fn check(
 ) -> ApiResult<u32> {
     let platform = &state.platform;
     let secret = secret(request.headers()).ok_or_else(ApiError::unauthorized)?;
-    let (token, user) = authenticate(platform, &secret, request)?;
+    let from = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let (token, user) = authenticate(platform, &secret, request.headers(), from)?;
     let left = match request.uri().path() {
         // Asking how many are left costs none.
         "/account/rate-limits" => platform.requests_left(&user),
@@ -136,18 +138,21 @@ async fn check(
     Ok(left)
 }
 
-fn authenticate(platform: &Platform, secret: &str, request: &Request) -> ApiResult<(Token, User)> {
+/// Returns whose secret it is; wrong ones are counted.
+pub(crate) fn authenticate(
+    platform: &Platform,
+    secret: &str,
+    headers: &HeaderMap,
+    from: Option<IpAddr>,
+) -> Result<(Token, User), PlatformError> {
     platform.authenticate(secret).map_err(|error| match error {
-        PlatformError::Unauthorized => {
-            let from = request.extensions().get::<Peer>().map(|peer| peer.0);
-            platform.wrong_credentials(from, name(request.headers()).as_deref()).into()
-        }
-        other => other.into(),
+        PlatformError::Unauthorized => platform.wrong_credentials(from, name(headers).as_deref()),
+        other => other,
     })
 }
 
 /// Returns the user name of Basic credentials.
-fn name(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn name(headers: &HeaderMap) -> Option<String> {
     let (scheme, credentials) =
         headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
     let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(credentials.trim()));

@@ -8,9 +8,12 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::time::Duration;
 
 /// The largest JSON body, in bytes.
 const MAXIMUM_BODY: usize = 1 << 20;
+/// How long it may take to come in: who sends a byte a minute holds a connection for ever else.
+const BODY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A JSON body. Nothing at all and `null` count as `{}`, and a key whose value is `null` as left out.
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -36,7 +39,12 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for ExactJsonBody<T> {
 
 async fn read(request: Request) -> Result<Value, ApiError> {
     let (parts, body) = request.into_parts();
-    let bytes = match Limited::new(body, MAXIMUM_BODY).collect().await {
+    let whole = Limited::new(body, MAXIMUM_BODY).collect();
+    let Ok(collected) = tokio::time::timeout(BODY_LIMIT, whole).await else {
+        let message = format!("The request's body took longer than {} s.", BODY_LIMIT.as_secs());
+        return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
+    };
+    let bytes = match collected {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
             let message = format!("The request's body is larger than {MAXIMUM_BODY} bytes.");
@@ -119,6 +127,12 @@ mod tests {
         assert_eq!(result(Some("application/x-www-form-urlencoded"), "a=1").await, Err(415));
         assert_eq!(result(Some("application/json"), "{\"a\":").await, Err(400));
         assert_eq!(result(None, vec![b' '; MAXIMUM_BODY + 1]).await, Err(413));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_given_up() {
+        let silent = futures_util::stream::pending::<Result<&str, std::io::Error>>();
+        assert_eq!(result(None, Body::from_stream(silent)).await, Err(408));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use windlass_control::receive::{GitSession, Service};
 const GRACE: Duration = Duration::from_secs(2);
 /// How much of git's complaints is kept for the log, in bytes.
 const KEPT_COMPLAINTS: usize = 4_096;
+/// The largest pack of one push, in bytes; as large as an archive may be.
+const PACK_BYTES: u64 = 1 << 30;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How a client talks to git.
@@ -49,6 +51,9 @@ impl GitChild {
         protocol: Option<&str>,
     ) -> io::Result<Self> {
         let mut command = Command::new("git");
+        if service == Service::ReceivePack {
+            command.args(["-c", &format!("receive.maxInputSize={PACK_BYTES}")]);
+        }
         command.arg(service.command());
         match mode {
             Mode::Conversation => {}

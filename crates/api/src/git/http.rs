@@ -2,10 +2,12 @@
 
 use super::child::{self, GitChild, Mode};
 use super::command::app_of;
-use crate::convention::auth::secret;
+use crate::convention::audit::Peer;
+use crate::convention::auth::{authenticate, secret};
 use crate::convention::error::chain;
 use crate::convention::{Endpoints, Needs};
 use crate::state::ApiState;
+use axum::Extension;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +18,7 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICA
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
@@ -46,6 +49,7 @@ async fn advertise(
     State(state): State<ApiState>,
     Path(repository): Path<String>,
     Query(wanted): Query<Wanted>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, GitError> {
     let service = match wanted.service.as_deref() {
@@ -53,7 +57,8 @@ async fn advertise(
         Some("git-receive-pack") => Service::ReceivePack,
         _ => return Err(GitError::OldClient),
     };
-    let git = start(&state, &repository, &headers, service, Mode::Advertisement)?;
+    let from = peer.map(|Extension(peer)| peer.0);
+    let git = start(&state, &repository, &headers, from, service, Mode::Advertisement)?;
     let name = service.command();
     // Version 2 speaks for itself; pushes do not have it, whatever was asked for.
     let version_2 = matches!(service, Service::UploadPack)
@@ -94,7 +99,8 @@ fn exchange(
         Some(b"gzip" | b"x-gzip") => Some(GzDecoder::new(Vec::new())),
         Some(_) => return Err(GitError::UnknownEncoding),
     };
-    let mut git = start(state, repository, &parts.headers, service, Mode::Exchange)?;
+    let from = parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let mut git = start(state, repository, &parts.headers, from, service, Mode::Exchange)?;
     let upload =
         git.stdin.take().map(|stdin| Upload::start(body.into_data_stream(), decoder, stdin));
     let content_type = format!("application/x-git-{}-result", service.command());
@@ -105,11 +111,12 @@ fn start(
     state: &ApiState,
     repository: &str,
     headers: &HeaderMap,
+    from: Option<IpAddr>,
     service: Service,
     mode: Mode,
 ) -> Result<GitChild, GitError> {
     let secret = secret(headers).ok_or(GitError::Unauthorized)?;
-    let (token, user) = state.platform.authenticate(&secret)?;
+    let (token, user) = authenticate(&state.platform, &secret, headers, from)?;
     let wants = match service {
         Service::UploadPack => Wants::FETCH,
         Service::ReceivePack => Wants::PUSH,
@@ -122,7 +129,7 @@ fn start(
         PlatformError::NotFound { .. } => no_app(),
         other => other.into(),
     })?;
-    let session = state.platform.begin_git(&user, &app, service)?;
+    let session = state.platform.begin_git(&user, &app, service, from)?;
     GitChild::start(session, service, mode, protocol(headers)).map_err(GitError::Start)
 }
 

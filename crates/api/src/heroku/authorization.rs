@@ -27,7 +27,8 @@ pub(super) fn endpoints() -> Endpoints {
         .patch(ONE, Anybody, update)
         .delete(ONE, Anybody, revoke)
         .post(REGENERATE, Anybody, regenerate)
-        .delete("/oauth/sessions/~", Anybody, no_session)
+        .get("/oauth/sessions", Anybody, sessions)
+        .delete("/oauth/sessions/{session}", Anybody, no_session)
 }
 
 async fn list(
@@ -101,7 +102,12 @@ async fn revoke(
     Ok(Json(shape(&caller.user, revoked, None)))
 }
 
-/// There are no browser sessions; clients that log out ask for theirs and expect this.
+/// There are none: who logs in with a browser gets an authorization.
+async fn sessions(_caller: Caller, range: RangeHeader) -> Response {
+    range.answer(Vec::<()>::new())
+}
+
+/// Clients that log out ask for theirs, `~`, and expect this.
 async fn no_session(_caller: Caller) -> ApiError {
     ApiError::not_found("session")
 }

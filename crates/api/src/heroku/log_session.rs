@@ -14,7 +14,7 @@ const DEFAULT_LINES: u32 = 100;
 const MAXIMUM_LINES: u32 = 1_500;
 
 pub(super) async fn create(
-    AppOfCaller { app, .. }: AppOfCaller,
+    AppOfCaller { user, app }: AppOfCaller,
     Control(platform): Control,
     base: BaseUrl,
     JsonBody(body): JsonBody<LogSessionCreate>,
@@ -25,7 +25,7 @@ pub(super) async fn create(
         lines: body.lines.unwrap_or(DEFAULT_LINES).min(MAXIMUM_LINES),
         tail: body.tail,
     };
-    let secret = platform.create_log_session(&app, filter)?;
+    let secret = platform.create_log_session(&user, &app, filter)?;
     let created_at = now();
     let session = LogSession {
         id: Uuid::new_v4().to_string(),

@@ -16,6 +16,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use tokio::fs::File;
 use windlass_control::records::{self, App};
 use windlass_control::release::{BUILDPACK_STACK, SlugArchive, SlugRequest};
+use windlass_core::access::Permission;
 use windlass_core::ids::UserId;
 use windlass_wire::{Slug, SlugBlob, SlugCreate};
 
@@ -69,7 +70,7 @@ async fn upload(
     Path(parts): Path<output_stream::Parts>,
     mut body: Body,
 ) -> ApiResult<StatusCode> {
-    let (app, id) = output_stream::open(&state, "slugs", parts)?;
+    let (app, id) = output_stream::open(&state, "slugs", parts, Permission::Deploy)?;
     let mut upload = state.platform.begin_slug_upload(&app, &id).await?;
     while let Some(bytes) = next_piece(&mut body).await? {
         upload.write(&bytes).await?;
@@ -84,7 +85,7 @@ async fn download(
     State(state): State<ApiState>,
     Path(parts): Path<output_stream::Parts>,
 ) -> ApiResult<Response> {
-    let (app, id) = output_stream::open(&state, "slugs", parts)?;
+    let (app, id) = output_stream::open(&state, "slugs", parts, Permission::Deploy)?;
     let mut response = match platform.slug_archive(&app, &id)? {
         SlugArchive::Layer(layer) => Response::new(pieces(platform.compressed_layer(layer))),
         SlugArchive::File(path) => {

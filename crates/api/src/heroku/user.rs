@@ -1,13 +1,14 @@
 //! People with an account on this server, and invitations to it.
 
 use super::authorization;
+use crate::convention::audit::{Peer, RequestId};
 use crate::convention::{
     ApiError, ApiResult, BaseUrl, Caller, Control, Endpoints, JsonBody, Needs, RangeHeader, time,
 };
 use crate::heroku::account;
-use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
+use axum::{Extension, Json};
 use http::StatusCode;
 use windlass_control::Platform;
 use windlass_control::records::{self, Activity, User};
@@ -24,6 +25,7 @@ pub(super) fn endpoints() -> Endpoints {
         .patch("/users/{user}", Found, update)
         .delete("/users/{user}", Owner, remove)
         .delete("/users/{user}/two-factor", Owner, reset_second_factor)
+        .delete("/users/{user}/passkeys", Owner, reset_passkeys)
         .get("/invitations", Owner, invitations)
         .post("/invitations", Owner, invite)
         .delete("/invitations/{invitation}", Owner, withdraw)
@@ -91,6 +93,16 @@ async fn reset_second_factor(
     Ok(Json(account::shape(&platform, user)?))
 }
 
+async fn reset_passkeys(
+    caller: Caller,
+    Control(platform): Control,
+    Path(user): Path<String>,
+) -> ApiResult<Json<Account>> {
+    let user = platform.user_named(&caller.user, &user)?;
+    platform.reset_passkeys(&caller.user, &user)?;
+    Ok(Json(account::shape(&platform, user)?))
+}
+
 async fn invitations(Control(platform): Control, range: RangeHeader) -> ApiResult<Response> {
     let open = platform.invitations(None)?;
     let shapes: ApiResult<Vec<_>> = open.iter().map(|one| shape(&platform, one)).collect();
@@ -137,6 +149,8 @@ async fn explain(
 
 async fn accept(
     Control(platform): Control,
+    peer: Option<Extension<Peer>>,
+    request: Option<Extension<RequestId>>,
     JsonBody(body): JsonBody<InvitationAccept>,
 ) -> ApiResult<(StatusCode, Json<InvitationAccepted>)> {
     let came = platform.accept_as_newcomer(&body.token, body.name.as_deref())?;
@@ -147,8 +161,8 @@ async fn accept(
         token: None,
         app: None,
         action: "POST /invitations/actions/accept".to_owned(),
-        address: None,
-        request: None,
+        address: peer.map(|Extension(peer)| peer.0.to_string()),
+        request: request.map(|Extension(id)| id.0),
     });
     let authorization = authorization::shape(&came.user, came.token, Some(came.secret));
     Ok((StatusCode::CREATED, Json(InvitationAccepted { user: named(&came.user), authorization })))

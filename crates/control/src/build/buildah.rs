@@ -117,7 +117,18 @@ impl DockerBuild<'_> {
                     .to_owned(),
             ));
         }
-        crate::platform::make_directory(&directory(self.platform))
+        crate::platform::make_directory(&directory(self.platform))?;
+        crate::platform::make_directory(&run_directory(self.platform))
+    }
+
+    /// Returns all folders of the host that a step of the Dockerfile can reach if it gets out of its
+    /// own root, as older versions of buildah let it.
+    fn folders(&self) -> Vec<PathBuf> {
+        let registries = self.registries.auth_file();
+        let registries = registries.parent().map(Path::to_owned);
+        let own = [self.scratch, self.source, &self.directories.environment];
+        let shared = [directory(self.platform), run_directory(self.platform)];
+        shared.into_iter().chain(own.map(Path::to_owned)).chain(registries).collect()
     }
 
     /// Returns the identifier of the image that was built.
@@ -156,8 +167,10 @@ impl DockerBuild<'_> {
     }
 
     fn build_arguments(&self, identifier: &Path) -> Result<Vec<String>> {
-        let fixed = "bud --layers --force-rm --isolation chroot --network host --pull=false";
-        let mut command: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
+        // Whoever may change the root leaves one that was only changed.
+        let fixed = "bud --layers --force-rm --isolation chroot --network host --pull=false \
+                     --cap-drop CAP_SYS_CHROOT";
+        let mut command: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
         let dockerfile = self.dockerfile;
         let environment = &self.directories.environment;
         let mut option = |name: &str, value: String| {
@@ -196,6 +209,7 @@ impl DockerBuild<'_> {
             environment: self.environment(),
             working_directory: directory(self.platform),
             resources: resources(limits),
+            confined_to: Some(self.folders()),
         };
         let jobs = self.platform.driver().host_jobs().ok_or_else(|| {
             PlatformError::Invalid("This server's driver cannot build Dockerfiles.".to_owned())
@@ -231,6 +245,10 @@ fn directory(platform: &Platform) -> PathBuf {
     platform.settings().data_directory.join("buildah")
 }
 
+fn run_directory(platform: &Platform) -> PathBuf {
+    platform.settings().run_directory.join("buildah")
+}
+
 /// Where buildah keeps images and layers.
 pub(super) fn storage(platform: &Platform) -> PathBuf {
     directory(platform).join("storage")
@@ -239,7 +257,7 @@ pub(super) fn storage(platform: &Platform) -> PathBuf {
 /// Returns the command line of buildah on that storage.
 fn command(platform: &Platform, rest: Vec<String>) -> Vec<String> {
     let storage = storage(platform).display().to_string();
-    let run = platform.settings().run_directory.join("buildah").display().to_string();
+    let run = run_directory(platform).display().to_string();
     let fixed = ["buildah", "--root", &storage, "--runroot", &run, "--storage-driver", "overlay"];
     fixed.into_iter().map(str::to_owned).chain(rest).collect()
 }
@@ -256,6 +274,7 @@ pub(super) async fn run_alone(platform: &Platform, rest: &[&str]) -> Result<()> 
         environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
         working_directory: home,
         resources: Resources { cpu_shares: Some(256), ..Resources::default() },
+        confined_to: None,
     };
     let (client, mut said) = tokio::sync::mpsc::unbounded_channel();
     let mut output = BuildOutput::to(client);

@@ -157,6 +157,7 @@ impl Lint<'_> {
                 processes: Some(PROCESSES),
                 spared_processors: 0,
             },
+            confined_to: None,
         };
         let mut said = String::new();
         let ended = run_lines(self.jobs, job, |line| {

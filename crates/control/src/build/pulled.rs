@@ -165,6 +165,7 @@ impl Pull<'_> {
             environment,
             working_directory: self.folder.to_owned(),
             resources: resources(limits),
+            confined_to: None,
         };
         let mut said = String::new();
         let status = run_lines(self.platform.host_jobs()?, job, |line| {

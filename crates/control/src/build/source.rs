@@ -11,8 +11,9 @@ use std::time::Duration;
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(120);
 const SUBMODULES_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Submodules may come over these only: a `file:` URL would read the server's own disk.
-const SUBMODULE_PROTOCOLS: &str = "http:https:git:ssh";
+/// Submodules may come over these only: a `file:` URL would read the server's own disk, and ssh would
+/// use the keys of the server's own root user.
+const SUBMODULE_PROTOCOLS: &str = "http:https:git";
 
 /// What is to be built.
 pub(crate) enum Source {
@@ -170,4 +171,38 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         PlatformError::Internal(format!("the path {} is not UTF-8", path.display()), None)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// ssh looks for keys in the home of the user that it runs as: here the server's root.
+    #[tokio::test]
+    async fn submodules_do_not_come_by_the_servers_own_ssh_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let outer = path("outer");
+        let git = async |arguments: &[&str]| {
+            let fixed = ["-C", text(&outer).unwrap(), "-c", "user.name=a", "-c", "user.email=a@b"];
+            let all: Vec<&str> = fixed.into_iter().chain(arguments.iter().copied()).collect();
+            git::run(&all, &[], LIMIT).await.unwrap()
+        };
+        std::fs::create_dir(&outer).unwrap();
+        let _ = git(&["init", "--quiet"]).await;
+        let module = "[submodule \"inner\"]\n\tpath = inner\n\turl = ssh://git@127.0.0.1:1/x.git\n";
+        std::fs::write(outer.join(".gitmodules"), module).unwrap();
+        let _ = git(&["add", ".gitmodules"]).await;
+        let link = format!("160000,{},inner", "1".repeat(40));
+        let _ = git(&["update-index", "--add", "--cacheinfo", &link]).await;
+        let _ = git(&["commit", "--quiet", "-m", "x"]).await;
+        let (tree, scratch) = (path("tree"), path("scratch"));
+        std::fs::create_dir(&tree).unwrap();
+        std::fs::create_dir(&scratch).unwrap();
+        let done = check_out(&outer.join(".git"), "HEAD", &tree, &scratch).await;
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("transport 'ssh' not allowed"), "{error}");
+    }
 }

@@ -4,6 +4,7 @@ mod drain;
 mod log_reader;
 mod log_sessions;
 mod log_store;
+mod log_view;
 mod status;
 
 pub(crate) use drain::LogDrains;

@@ -54,7 +54,7 @@ impl Platform {
         let origin = self.origin(&request.url)?;
         let job = self.begin_build(user, app, version.as_deref())?;
         let build = job.build.clone();
-        let session = Session { user: user.clone(), app: app.clone() };
+        let session = Session { user: user.clone(), app: app.clone(), from: None };
         let platform = self.clone();
         let work =
             async move { platform.deploy_archive(&session, &job, origin, version, checksum).await };
@@ -119,7 +119,8 @@ impl Platform {
             Origin::Url(url) => {
                 output.heading(&format!("Fetching {}", download::shown(&url)));
                 let file = self.receiver().uploads().new_file();
-                download::download(&url, file.path()).await?;
+                let from_itself = self.settings().outgoing.allow_private;
+                download::download(&url, file.path(), from_itself).await?;
                 (file, true)
             }
         };

@@ -16,7 +16,7 @@ impl Platform {
         let reference = ImageReference::parse(reference)?;
         let job = self.begin_build(user, app, None)?;
         let build = job.build.clone();
-        let session = Session { user: user.clone(), app: app.clone() };
+        let session = Session { user: user.clone(), app: app.clone(), from: None };
         let platform = self.clone();
         tokio::spawn(async move { platform.deploy_image(&session, &job, &reference).await });
         Ok(build)

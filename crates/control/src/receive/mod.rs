@@ -31,6 +31,7 @@ use crate::records::{App, User};
 use crate::settings::Settings;
 use crate::{Platform, Result};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -77,6 +78,8 @@ impl Drop for GitSession {
 pub(crate) struct Session {
     user: User,
     app: App,
+    /// Where the connection comes from.
+    from: Option<IpAddr>,
 }
 
 pub(crate) struct Receiver {
@@ -129,12 +132,19 @@ impl Receiver {
 }
 
 impl Platform {
-    /// Opens a git session for a user on an app of theirs.
-    pub fn begin_git(&self, user: &User, app: &App, service: Service) -> Result<GitSession> {
+    /// Opens a git session for a user on an app of theirs. `from` is where the connection comes
+    /// from, for the audit trail.
+    pub fn begin_git(
+        &self,
+        user: &User,
+        app: &App,
+        service: Service,
+        from: Option<IpAddr>,
+    ) -> Result<GitSession> {
         self.require(user, app, Permission::Deploy)?;
         let secret = crate::access::random_secret();
         if service == Service::ReceivePack {
-            let session = Session { user: user.clone(), app: app.clone() };
+            let session = Session { user: user.clone(), app: app.clone(), from };
             self.receiver().sessions().insert(secret.clone(), session);
         }
         let environment = vec![

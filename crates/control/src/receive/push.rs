@@ -31,10 +31,13 @@ impl Platform {
                 self.push_deployed(session, &update, &mut output, line).await
             } else {
                 let branch = update.name.trim_start_matches("refs/heads/");
-                output.line(&format!(
-                    "Pushed to {branch}: stored, not built. Only main or master is deployed."
-                ));
                 let commit = (!is_none(&update.new)).then_some(update.new.as_str());
+                if commit.is_some() {
+                    output.line(&format!(
+                        "Pushed to {branch}: stored, not built. Only main or master is deployed."
+                    ));
+                    output.line(&format!("Deploy it with: git push windlass {branch}:main"));
+                }
                 if let Some(said) = self.branch_pushed(&session.user, &session.app, branch, commit)
                 {
                     output.line(&said);
@@ -52,7 +55,7 @@ impl Platform {
                 token: None,
                 app: Some((session.app.id, session.app.name.to_string())),
                 action: "git push".to_owned(),
-                address: None,
+                address: session.from.map(|address| address.to_string()),
                 request: None,
             });
         }
@@ -247,7 +250,12 @@ impl Platform {
                 output.line("");
                 output.error(&format!("The new release did not come up: {reason}"));
                 output.error("");
-                output.error("The release before it goes on serving.");
+                let before = self.current_release(&session.app);
+                match before.is_ok_and(|release| release.image.is_some()) {
+                    true => output.error("The release before it goes on serving."),
+                    false => output.error("Nothing else is deployed yet: the app serves nothing."),
+                }
+                output.error(&format!("More of its log: windlass logs -a {}", session.app.name));
             }
             // The builder's own words came already.
             other if other.to_string().is_empty() => {}

@@ -66,7 +66,7 @@ impl Platform {
             }
             SetupSource::Commit { from, commit } => {
                 let job = self.begin_build(user, app, Some(&commit))?;
-                let session = Session { user: user.clone(), app: app.clone() };
+                let session = Session { user: user.clone(), app: app.clone(), from: None };
                 let (platform, build) = (self.clone(), job.build.id);
                 let work = async move { platform.deploy_copy(&session, &job, from, &commit).await };
                 Ok((build, Box::pin(work)))

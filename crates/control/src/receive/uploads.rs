@@ -10,16 +10,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use windlass_core::ids::UserId;
 
 /// How long an archive can be sent and built from (Heroku: 1 hour).
 const KEPT: Duration = Duration::from_secs(60 * 60);
 /// Bytes of one archive as it is sent.
 pub(super) const ARCHIVE_BYTES: u64 = 1 << 30;
 
+/// Places of one person that are open at once; the oldest makes room for another.
+const PLACES_PER_USER: usize = 50;
+/// How often the room on the disk is looked at, in bytes of an upload.
+const LOOK_EVERY: u64 = 64 << 20;
+
 /// The places that were given out.
 pub(crate) struct Uploads {
     directory: PathBuf,
-    given: Mutex<HashMap<String, Instant>>,
+    given: Mutex<HashMap<String, Place>>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    user: UserId,
+    since: Instant,
 }
 
 impl Uploads {
@@ -27,19 +39,35 @@ impl Uploads {
         Self { directory, given: Mutex::default() }
     }
 
-    fn given(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+    fn given(&self) -> MutexGuard<'_, HashMap<String, Place>> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_open(&self, secret: &str) -> bool {
-        self.given().get(secret).is_some_and(|since| since.elapsed() < KEPT)
+        self.given().get(secret).is_some_and(|place| place.since.elapsed() < KEPT)
+    }
+
+    /// Gives out a place; returns its secret.
+    fn give(&self, user: UserId) -> String {
+        let secret = random_secret();
+        let mut given = self.given();
+        let theirs = || given.iter().filter(|(_, place)| place.user == user);
+        if theirs().count() >= PLACES_PER_USER
+            && let Some(oldest) = theirs().min_by_key(|(_, place)| place.since)
+        {
+            let oldest = oldest.0.clone();
+            given.remove(&oldest);
+            remove(&self.directory.join(oldest));
+        }
+        given.insert(secret.clone(), Place { user, since: Instant::now() });
+        secret
     }
 
     /// Forgets places that are too old and removes their files.
     pub(crate) fn collect(&self) {
         let mut old = Vec::new();
-        self.given().retain(|secret, since| {
-            let keep = since.elapsed() < KEPT;
+        self.given().retain(|secret, place| {
+            let keep = place.since.elapsed() < KEPT;
             if !keep {
                 old.push(self.directory.join(secret));
             }
@@ -108,13 +136,15 @@ pub struct Upload {
     partial: SourceFile,
     target: PathBuf,
     bytes: u64,
+    next_look: u64,
+    platform: Platform,
 }
 
 impl Upload {
     /// Adds bytes.
     ///
     /// # Errors
-    /// `Invalid` beyond 1 GiB.
+    /// `Invalid` beyond 1 GiB; `Conflict` when the disk is nearly full.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes += bytes.len() as u64;
         if self.bytes > ARCHIVE_BYTES {
@@ -123,12 +153,21 @@ impl Upload {
                 ARCHIVE_BYTES >> 20
             )));
         }
+        if self.bytes >= self.next_look {
+            self.platform.refuse_if_disk_is_full()?;
+            self.next_look = self.bytes + LOOK_EVERY;
+        }
         self.file.write_all(bytes).await.map_err(not_kept)
     }
 
     /// Keeps the archive; one that was sent to the same place before is replaced.
     pub async fn finish(mut self) -> Result<()> {
         self.file.flush().await.map_err(not_kept)?;
+        let secret = self.target.file_name().unwrap_or_default().to_string_lossy();
+        if !self.platform.receiver().uploads().is_open(&secret) {
+            // Its time was over, or others took its place: nobody would remove it.
+            return Err(PlatformError::NotFound { resource: "source" });
+        }
         tokio::fs::rename(self.partial.path(), &self.target).await.map_err(not_kept)
     }
 }
@@ -140,20 +179,42 @@ fn not_kept(error: std::io::Error) -> PlatformError {
 impl Platform {
     /// Makes a place to send an archive to; returns its secret, which is good for an hour.
     pub fn create_source(&self, user: &User) -> String {
-        let secret = random_secret();
-        self.receiver().uploads().given().insert(secret.clone(), Instant::now());
+        let secret = self.receiver().uploads().give(user.id);
         tracing::debug!(user = user.email, "made a place for an uploaded source");
         secret
     }
 
     /// Begins to take an archive.
+    ///
+    /// # Errors
+    /// `NotFound` for a place that is none, or no more; `Conflict` when the disk is nearly full.
     pub async fn begin_upload(&self, secret: &str) -> Result<Upload> {
         let uploads = self.receiver().uploads();
         if !uploads.is_open(secret) {
             return Err(PlatformError::NotFound { resource: "source" });
         }
+        self.refuse_if_disk_is_full()?;
         let partial = uploads.new_file();
         let file = File::create(partial.path()).await.map_err(not_kept)?;
-        Ok(Upload { file, partial, target: uploads.directory.join(secret), bytes: 0 })
+        let (target, platform) = (uploads.directory.join(secret), self.clone());
+        Ok(Upload { file, partial, target, bytes: 0, next_look: LOOK_EVERY, platform })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_has_so_many_places_and_takes_none_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(folder.path().to_owned());
+        let (ada, eve) = (UserId::random(), UserId::random());
+        let hers = uploads.give(ada);
+        let first = uploads.give(eve);
+        std::fs::write(folder.path().join(&first), "sent").unwrap();
+        let more: Vec<_> = (0..PLACES_PER_USER).map(|_| uploads.give(eve)).collect();
+        assert!(!uploads.is_open(&first) && !folder.path().join(&first).exists());
+        assert!(uploads.is_open(&hers) && more.iter().all(|place| uploads.is_open(place)));
     }
 }

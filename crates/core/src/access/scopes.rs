@@ -123,8 +123,11 @@ fn area(path: &str, change: bool) -> Area {
         ["account", "features" | "app-transfers", ..] | ["users", _, "apps"] => Area::Resources,
         ["account" | "oauth" | "users" | "invitations" | "activity", ..] => Area::Account,
         [.., "config-vars"] | ["apps", _, "dynos", _, "actions", "exec"] => Area::Protected,
+        ["api", "v2", ..] => Area::Protected,
         // Lists of releases and processes tell nothing secret; a command in a new process does.
-        ["apps", _, "releases" | "dynos"] if change => Area::Protected,
+        ["apps", _, "releases" | "dynos"] | ["apps", _, "cron-jobs", ..] if change => {
+            Area::Protected
+        }
         _ => Area::Resources,
     }
 }
@@ -196,7 +199,7 @@ mod tests {
         let (all, look, none) = ((true, true), (true, false), (false, false));
         let vars = "/apps/{app}/config-vars";
         let of_release = "/apps/{app}/releases/{release}/config-vars";
-        let cases: [(&[&str], &str, (bool, bool)); 23] = [
+        let cases: [(&[&str], &str, (bool, bool)); 25] = [
             (&["global"], vars, all),
             (&["global"], "/oauth/authorizations", all),
             (&[], "/oauth/authorizations", all),
@@ -215,6 +218,8 @@ mod tests {
             (&["write"], vars, none),
             (&["write"], "/apps/{app}/dynos", look),
             (&["write"], "/apps/{app}/dynos/{dyno}/actions/exec", none),
+            (&["write"], "/apps/{app}/cron-jobs", look),
+            (&["write"], "/apps/{app}/cron-jobs/{job}", look),
             (&["write"], "/account/keys", none),
             (&["read-protected"], vars, look),
             (&["write-protected"], vars, all),

@@ -14,6 +14,11 @@ pub enum Refused {
     /// unspecified and reserved addresses.
     #[error("{0} is not an address that can be connected to")]
     Never(IpAddr),
+    /// The owner of the server may allow it.
+    #[error(
+        "{0} is this server itself, where nothing is fetched from (its owner can allow it with `webhooks.allow_private`)"
+    )]
+    Itself(IpAddr),
 }
 
 /// Decides about an address that a name led to. Forms that carry an IPv4 address inside an IPv6
@@ -28,6 +33,25 @@ pub fn check_address(address: IpAddr, allow_private: bool) -> Result<(), Refused
         Kind::Private if allow_private => Ok(()),
         Kind::Private => Err(Refused::Private(address)),
         Kind::Never => Err(Refused::Never(address)),
+    }
+}
+
+/// Decides about an address that a source is fetched from. Apps can reach private networks by
+/// themselves, so those are allowed; what listens on this machine's loopback is the server's own.
+pub fn check_source_address(address: IpAddr, allow_itself: bool) -> Result<(), Refused> {
+    if is_loopback(address) {
+        return if allow_itself { Ok(()) } else { Err(Refused::Itself(address)) };
+    }
+    check_address(address, true)
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback(),
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || carried_v4(address.segments()).is_some_and(|inside| inside.is_loopback())
+        }
     }
 }
 
@@ -85,6 +109,21 @@ fn carried_v4(segments: [u16; 8]) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_come_from_everywhere_but_the_server_itself_and_cloud_credentials() {
+        let check = |text: &str, allowed| check_source_address(text.parse().unwrap(), allowed);
+        for own in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "2002:7f00:1::1"] {
+            assert!(matches!(check(own, false), Err(Refused::Itself(_))), "{own}");
+            assert_eq!(check(own, true), Ok(()), "{own}");
+        }
+        for never in ["169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "::", "fe80::1"] {
+            assert!(matches!(check(never, true), Err(Refused::Never(_))), "{never}");
+        }
+        for fine in ["8.8.8.8", "10.0.0.1", "192.168.1.1", "fd12::1", "2606:4700::1111"] {
+            assert_eq!(check(fine, false), Ok(()), "{fine}");
+        }
+    }
 
     #[test]
     fn only_public_addresses_are_connected_to_unless_the_owner_allows_private_ones() {

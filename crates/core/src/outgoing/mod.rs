@@ -3,7 +3,7 @@
 
 mod address;
 
-pub use address::{Refused, check_address};
+pub use address::{Refused, check_address, check_source_address};
 
 use std::fmt;
 use std::str::FromStr;

@@ -39,6 +39,7 @@ impl EmbeddedDriver {
             environment: BTreeMap::from([("PATH".to_owned(), path.to_owned())]),
             working_directory: PathBuf::from("/"),
             resources: Resources::default(),
+            confined_to: None,
         };
         let mut said = HostJobs::run(self, job).await?;
         let mut output = Vec::new();

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
@@ -32,6 +33,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// sees no process but its own, and when it is killed the kernel kills the rest.
 const NEW_NAMESPACES: [&str; 8] =
     ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--ipc", "--uts"];
+
+/// Gives a program a root of its own; see there.
+const OWN_ROOT: &str = include_str!("host_job_root.sh");
+
+/// Returns what the namespaces' first process runs.
+fn command_in_namespaces(job: &HostJob) -> Vec<OsString> {
+    let own = || job.command.iter().map(OsString::from);
+    let Some(folders) = &job.confined_to else { return own().collect() };
+    let shell = ["sh", "-c", OWN_ROOT, "sh"].into_iter().map(OsString::from);
+    let begin = std::iter::once(job.working_directory.clone().into_os_string());
+    let folders = folders.iter().map(|folder| folder.clone().into_os_string());
+    shell.chain(begin).chain(folders).chain(["--".into()]).chain(own()).collect()
+}
 
 impl EmbeddedDriver {
     fn host_job_group(&self, name: &str) -> Cgroup {
@@ -73,7 +87,7 @@ fn spawn(job: &HostJob, group: &Cgroup) -> io::Result<(Child, Receiver)> {
     }
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     let mut command = std::process::Command::new(NEW_NAMESPACES[0]);
-    command.args(&NEW_NAMESPACES[1..]).arg("--").args(&job.command);
+    command.args(&NEW_NAMESPACES[1..]).arg("--").args(command_in_namespaces(job));
     command.env_clear().envs(&job.environment).current_dir(&job.working_directory);
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     sys::start_in_groups(&mut command, group.entrances()?);

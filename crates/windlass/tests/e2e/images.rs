@@ -188,7 +188,7 @@ fn a_dockerfile_build_ends_with_its_server() {
 fn a_dockerfile_build_has_limits() {
     let limits = [
         ("build-memory", "256"),
-        ("build-timeout", "40"),
+        ("build-timeout", "90"),
         ("build-processes", "64"),
         ("build-disk", "200"),
     ];
@@ -217,7 +217,7 @@ fn a_dockerfile_build_has_limits() {
         assert!(said.contains("more than its disk limit of 200M (`build.disk`"), "{said}");
     }
     let said = push("echo /proc/[0-9]* && sleep 1000");
-    assert!(said.contains("longer than its limit of 40 seconds (`build.timeout`"), "{said}");
+    assert!(said.contains("longer than its limit of 90 seconds (`build.timeout`"), "{said}");
     let seen = said.lines().find(|line| line.contains("/proc/1 ")).expect("it sees itself");
     assert!(seen.matches("/proc/").count() < 12, "only processes of the build are seen: {seen}");
     assert!(!seen.contains(&format!("/proc/{} ", server.pid())), "{seen}");
@@ -226,6 +226,40 @@ fn a_dockerfile_build_has_limits() {
     wait_until("what the builds left to be removed", Duration::from_secs(20), || {
         buildah(&server, &["containers", "--quiet"]).success().is_empty()
     });
+}
+
+/// Each gets out of its own root with some version of buildah: by `chroot`, by a link in another
+/// stage (CVE-2024-1753), by the name of a cache (CVE-2024-9675).
+#[test]
+fn a_step_of_a_dockerfile_does_not_get_at_the_host() {
+    let server = shared_server!();
+    let Some(()) = base(&server) else { return };
+    let app = TestApp::create(&server, "dockout");
+    let data = server.data_directory().display().to_string();
+    assert!(server.data_directory().join("secret.key").exists());
+    let other = "FROM localhost/base AS other\nRUN busybox ln -s / /root\n";
+    for (before, step) in [
+        ("", "busybox chroot / busybox true".to_owned()),
+        (
+            other,
+            format!(
+                "--mount=type=bind,from=other,source=/root,target=/host busybox test -e /host{data}/secret.key"
+            ),
+        ),
+        (
+            "",
+            format!(
+                "--mount=type=cache,id=../../../../../../../../../../../..{data},target=/host busybox test -e /host/secret.key"
+            ),
+        ),
+    ] {
+        let dockerfile =
+            format!("{before}FROM localhost/base\nRUN {step} && echo \"got\" \"out\"; exit 9\n");
+        let repository = Repository::of_files(&[("Dockerfile", &dockerfile)]);
+        let said = repository.push(&app.url(), "+HEAD:refs/heads/main").failure();
+        assert!(said.contains("The Dockerfile could not be built"), "{said}");
+        assert!(!said.contains("got out"), "{said}");
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Platform {
         let build = Some(job.build.clone());
         let fetch = Fetch {
             platform: self.clone(),
-            session: Session { user: user.clone(), app: app.clone() },
+            session: Session { user: user.clone(), app: app.clone(), from: None },
             url,
             wanted,
             access,
