@@ -215,7 +215,8 @@ impl Forwarder {
     /// Hands over what the container has left behind; nothing writes to the pipes any more.
     fn drain(&mut self) {
         loop {
-            let more = self.outgoing.len() < OUTPUT_LIMIT && self.read_outputs();
+            // Where there was no room to read, there may be more.
+            let more = self.outgoing.len() >= OUTPUT_LIMIT || self.read_outputs();
             self.write_driver();
             if self.driver_gone || (!more && self.outgoing.is_empty()) {
                 return;
@@ -240,5 +241,43 @@ fn write_some(file: BorrowedFd<'_>, bytes: &mut Vec<u8>) -> io::Result<()> {
         }
         Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{setsockopt, sockopt::SndBuf};
+
+    #[test]
+    fn what_is_in_the_pipe_when_the_program_ends_arrives_whole() {
+        const IN_THE_PIPE: usize = 50_000;
+        let (driver, mut shim) = UnixStream::pair().unwrap();
+        // All that waits goes at once, and nothing is left to wait for.
+        setsockopt(&driver, SndBuf, &(4 * OUTPUT_LIMIT)).unwrap();
+        driver.set_nonblocking(true).unwrap();
+        let (output, program) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).unwrap();
+        assert_eq!(nix::unistd::write(&program, &[b'x'; IN_THE_PIPE]), Ok(IN_THE_PIPE));
+        drop(program);
+        let mut forwarder = Forwarder {
+            driver,
+            decoder: Decoder::default(),
+            outgoing: vec![0; OUTPUT_LIMIT],
+            incoming: Vec::new(),
+            outputs: vec![(Kind::Stdout, output)],
+            input: None,
+            terminal: None,
+            input_ending: false,
+            driver_gone: false,
+        };
+        let reader = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            shim.read_to_end(&mut received).map(|_| received)
+        });
+        forwarder.drain();
+        drop(forwarder);
+        let received = reader.join().unwrap().unwrap();
+        let count = received.iter().filter(|byte| **byte == b'x').count();
+        assert_eq!(count, IN_THE_PIPE, "of {} bytes", received.len());
     }
 }
