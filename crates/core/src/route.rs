@@ -110,7 +110,14 @@ pub struct ListenOptions {
     /// Whether HTTP/3 is served too, on the UDP port with the number of the one of `https`.
     #[serde(default)]
     pub http3: bool,
+    /// Whether connections to the plain port that begin with SSH are passed on to the server, to its
+    /// socket [`SSH_SOCKET`] beside the control socket.
+    #[serde(default)]
+    pub ssh: bool,
 }
+
+/// The name of the unix socket at which the server takes the SSH connections of the router's port.
+pub const SSH_SOCKET: &str = "ssh.sock";
 
 impl ListenOptions {
     /// Returns whether a router that was started with these has what is wanted; any port is where

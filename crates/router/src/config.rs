@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use windlass_core::challenges::Challenges;
-use windlass_core::route::{AppRoute, ListenOptions};
+use windlass_core::route::{AppRoute, ListenOptions, SSH_SOCKET};
 use windlass_core::zone::Zone;
 
 /// Where a router listens and keeps its state.
@@ -24,6 +24,9 @@ pub struct RouterConfig {
     /// The unix socket for commands, made with mode 0600. A `.lock` file beside it keeps a
     /// second router out.
     pub control_socket: PathBuf,
+    /// Where SSH connections to the plain port are passed on to, if they are
+    /// ([`ListenOptions::ssh`]).
+    pub ssh_socket: PathBuf,
     /// The last applied route table, as JSON; read at the start, replaced at each change.
     pub table_file: PathBuf,
     pub limits: Limits,
@@ -61,6 +64,7 @@ impl RouterConfig {
             http,
             listen: ListenOptions::default(),
             certificates_file: table_file.with_extension("certificates.json"),
+            ssh_socket: control_socket.with_file_name(SSH_SOCKET),
             control_socket,
             table_file,
             limits,

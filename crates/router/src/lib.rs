@@ -22,6 +22,8 @@ mod challenge;
 pub mod client;
 mod config;
 mod control;
+#[cfg(test)]
+mod fuzz;
 mod hand_over;
 mod http1;
 mod http2;

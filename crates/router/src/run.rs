@@ -6,7 +6,7 @@ use crate::config::{Limits, RouterConfig, RouterError, Routes};
 use crate::hand_over::{Gate, Handles, Inherited, Sockets};
 use crate::http1::{self, Alarms};
 use crate::http3;
-use crate::listen::{Door, Listening, TicketKeys, Tls, TrustedProxies};
+use crate::listen::{Door, Listening, SshPassage, TicketKeys, Tls, TrustedProxies};
 use crate::table::{Table, TableStore};
 use crate::workers::Workers;
 use crate::{control, listen};
@@ -256,6 +256,7 @@ async fn open(
         alt_svc: listeners.http3.as_ref().and(https_public_port).and_then(http3::alt_svc),
         trusted_proxies: TrustedProxies::new(config.listen.trusted_proxies.clone()),
         proxy_protocol: config.listen.proxy_protocol,
+        ssh: config.listen.ssh.then(|| SshPassage::new(config.ssh_socket)),
         options: config.listen,
         tls: Tls::open(config.certificates_file, keys).map_err(RouterError::Tls)?,
     };

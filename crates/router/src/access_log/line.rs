@@ -162,7 +162,7 @@ fn put_quoted(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     out.extend_from_slice(key.as_bytes());
     out.push(b'"');
     for byte in value {
-        if *byte == b'"' {
+        if matches!(*byte, b'"' | b'\\') {
             out.push(b'\\');
         }
         out.push(*byte);
@@ -247,5 +247,8 @@ mod tests {
         let forged =
             Record { forwarded_for: HeaderValue::from_static("a\" status=200 x=\"b"), ..record() };
         assert!(message(&forged).contains(r#"fwd="a\" status=200 x=\"b" dyno="#));
+        let forged =
+            Record { forwarded_for: HeaderValue::from_static(r#"\" status=200 x=\"#), ..record() };
+        assert!(message(&forged).contains(r#"fwd="\\\" status=200 x=\\" dyno="#));
     }
 }

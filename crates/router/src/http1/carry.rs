@@ -262,8 +262,7 @@ impl Side {
         if request.has_line_over(limits.header_line) {
             return Err(Failure::TooLong(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
-        let expectation = request.expectation(bytes);
-        if expectation.is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+        if !request.expects_only_continue(bytes) {
             return Err(Failure::Code(ErrorCode::UnsupportedExpect));
         }
         let Prepared { exchange, out } = prepared;

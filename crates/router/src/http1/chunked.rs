@@ -186,7 +186,7 @@ impl Chunked {
 }
 
 /// Returns whether a header may follow the body.
-fn may_trail(name: &str) -> bool {
+pub(crate) fn may_trail(name: &str) -> bool {
     const MAY_NOT: [&str; 27] = [
         "authorization",
         "cache-control",
@@ -216,7 +216,8 @@ fn may_trail(name: &str) -> bool {
         "x-request-start",
         "x-real-ip",
     ];
-    let name = name.to_ascii_lowercase();
+    // To many programs `_` is `-`.
+    let name = name.to_ascii_lowercase().replace('_', "-");
     !MAY_NOT.contains(&name.as_str()) && !name.starts_with("x-forwarded-")
 }
 
@@ -251,6 +252,9 @@ mod tests {
             assert!(chunked.is_done() && chunked.has_trailers());
             assert_eq!(chunked.trailers().unwrap(), b"x-sum: 1\r\n\r\n");
         }
+        assert!(
+            may_trail("x_sum") && !may_trail("X_Forwarded_For") && !may_trail("content_length")
+        );
         let (data, taken, chunked) = decode(b"0\r\n\r\n", 9).unwrap();
         assert_eq!((data.len(), taken, chunked.has_trailers()), (0, 5, false));
         assert_eq!(chunked.trailers().unwrap(), b"\r\n");

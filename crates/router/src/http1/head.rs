@@ -2,6 +2,7 @@
 
 use crate::proxy::VIA;
 use memchr::memchr;
+use std::ops::RangeInclusive;
 
 /// Header lines that a head may have (Heroku's limit).
 pub(super) const MOST_LINES: usize = 1_000;
@@ -107,6 +108,21 @@ impl Name {
             _ => Self::Other,
         }
     }
+}
+
+/// Returns whether programs that know headers as variables (CGI, WSGI, Rack, PHP) take a name for
+/// one of [`Name`]: to them `_` is `-`. They would believe the client what only the router says.
+pub(crate) fn is_alias(name: &[u8]) -> bool {
+    /// The lengths of the names with a `-`.
+    const LENGTHS: RangeInclusive<usize> = 10..=19;
+    if !LENGTHS.contains(&name.len()) || memchr(b'_', name).is_none() {
+        return false;
+    }
+    let mut plain = [0; *LENGTHS.end()];
+    for (to, from) in plain.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { *from };
+    }
+    Name::of(&plain[..name.len()]) != Name::Other
 }
 
 /// A head is not written as HTTP wants it.
@@ -365,5 +381,16 @@ mod tests {
         assert_eq!(Name::of(b"TE"), Name::Te);
         assert_eq!(Name::of(b"X-Forwarded-For"), Name::ForwardedFor);
         assert_eq!(Name::of(b"X-Forwarded-Fox"), Name::Other);
+    }
+
+    #[test]
+    fn names_that_some_take_for_others_are_known() {
+        for alias in ["Content_Length", "x_forwarded_for", "X_Forwarded-Proto", "keep_alive"] {
+            assert!(is_alias(alias.as_bytes()), "{alias}");
+        }
+        let longest = "x".repeat(60);
+        for other in ["content-length", "content_type", "x_api_key", "_", "host_", &longest] {
+            assert!(!is_alias(other.as_bytes()), "{other}");
+        }
     }
 }

@@ -19,11 +19,17 @@ mod relay;
 mod request;
 mod response;
 mod settings;
+mod strict;
 mod tunnel;
 
 pub(crate) use alarm::Alarms;
+pub(crate) use chunked::may_trail;
+#[cfg(test)]
+pub(crate) use fuzz::found;
+pub(crate) use head::is_alias;
 pub(crate) use outgoing::{AnswerStream, Interrupted, NoAnswer, ask, write_head};
 pub(crate) use pool::{Pool, settle};
+pub(crate) use request::is_of_http;
 
 use crate::listen::{Client, ClientStream};
 use crate::run::Router;

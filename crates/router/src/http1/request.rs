@@ -120,6 +120,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<RequestHead, Refusal> {
             // Its answer would mean nothing to such a client.
             Name::Expect => !modern || framing == Framing::Length(0),
             Name::Host => target.authority.is_some(),
+            Name::Other => head::is_alias(line.name.get(bytes)),
             _ => false,
         };
     }
@@ -203,12 +204,16 @@ fn framing(bytes: &[u8], lines: &[Line], modern: bool) -> Result<Framing, Refusa
 fn upgrade(bytes: &[u8], lines: &[Line]) -> Option<Span> {
     let mut asked = lines.iter().filter(|line| line.known == Name::Upgrade);
     let (line, None) = (asked.next()?, asked.next()) else { return None };
-    let is_http = |protocol: &[u8]| {
+    let value = line.value.get(bytes);
+    (!value.is_empty() && !is_of_http(value)).then_some(line.value)
+}
+
+/// Returns whether an `Upgrade` names a version of HTTP.
+pub(crate) fn is_of_http(upgrade: &[u8]) -> bool {
+    head::list(upgrade).any(|protocol| {
         protocol.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"h2"))
             || protocol.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"http"))
-    };
-    let value = line.value.get(bytes);
-    (!value.is_empty() && !head::list(value).any(is_http)).then_some(line.value)
+    })
 }
 
 impl RequestHead {
@@ -244,10 +249,10 @@ impl RequestHead {
         self.lines.iter().any(|line| line.len() > limit)
     }
 
-    /// Returns the value of `Expect`, which HTTP/1.0 does not have.
-    pub fn expectation<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        let mut lines = self.lines.iter().filter(|line| line.known == Name::Expect);
-        lines.next().filter(|_| self.modern).map(|line| line.value.get(bytes))
+    /// Returns whether nothing is expected but `100-continue`. HTTP/1.0 does not have that.
+    pub fn expects_only_continue(&self, bytes: &[u8]) -> bool {
+        let mut expected = head::values(bytes, &self.lines, Name::Expect);
+        !self.modern || expected.all(|value| value.eq_ignore_ascii_case(b"100-continue"))
     }
 
     /// Appends the head for the target, all but what the router says itself and the empty line.

@@ -11,6 +11,7 @@ mod request_body;
 mod stream;
 pub(crate) mod target;
 mod tunnel;
+pub(crate) mod websocket;
 
 pub(crate) use connection::serve;
 pub(crate) use request_body::RequestStream;

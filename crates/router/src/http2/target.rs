@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,11 @@ const CONNECTIONS: usize = 16;
 const ANSWER_HEAD: u32 = 256 * 1024;
 /// A target that is silent for longer with streams open is asked whether it is still there.
 const ASK_AFTER: Duration = Duration::from_secs(30);
+/// How many streams are said to be allowed before the target's settings have come.
+const UNKNOWN: usize = STREAMS + 1;
+/// How long these may take, and how often they are looked at meanwhile.
+const SETTINGS: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// The connections to one target.
 #[derive(Default)]
@@ -52,6 +57,8 @@ struct Usage {
     streams: AtomicUsize,
     /// How many the target lets be open.
     most: AtomicUsize,
+    /// The target's settings allow them.
+    takes_websockets: AtomicBool,
     opened: Instant,
     /// When the last stream ended, in milliseconds after `opened`.
     last: AtomicU64,
@@ -59,8 +66,14 @@ struct Usage {
 
 impl Usage {
     fn new() -> Self {
-        let (streams, most) = (AtomicUsize::new(0), AtomicUsize::new(STREAMS));
-        Self { streams, most, opened: Instant::now(), last: AtomicU64::new(0) }
+        let (streams, most) = (AtomicUsize::new(0), AtomicUsize::new(UNKNOWN));
+        let (takes_websockets, last) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { streams, most, takes_websockets, opened: Instant::now(), last }
+    }
+
+    /// Whether the target's settings have not come, and may still come.
+    fn awaits_settings(&self) -> bool {
+        self.most.load(Ordering::Acquire) == UNKNOWN && self.opened.elapsed() < SETTINGS
     }
 
     fn streams(&self) -> usize {
@@ -95,6 +108,15 @@ impl Lease {
 
     pub fn sender(&mut self) -> &mut SendRequest<RequestBody> {
         &mut self.shared.sender
+    }
+
+    /// Returns whether the target takes WebSockets, once its settings are known.
+    pub async fn takes_websockets(&self) -> bool {
+        let Shared { sender, usage } = &self.shared;
+        while usage.awaits_settings() && !sender.is_closed() {
+            tokio::time::sleep(LOOK).await;
+        }
+        usage.takes_websockets.load(Ordering::Relaxed)
     }
 }
 
@@ -171,6 +193,7 @@ async fn connect(address: SocketAddr, limits: &Limits) -> Result<Shared, Connect
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(ANSWER_HEAD)
+        .initial_max_send_streams(UNKNOWN)
         .keep_alive_interval(ASK_AFTER)
         .keep_alive_while_idle(false);
     let handshake = builder.handshake(TokioIo::new(stream)).await;
@@ -179,10 +202,15 @@ async fn connect(address: SocketAddr, limits: &Limits) -> Result<Shared, Connect
     let usage = Arc::new(Usage::new());
     let shared = Shared { sender, usage: Arc::clone(&usage) };
     let mut connection = Box::pin(connection);
+    let mut looks = tokio::time::interval(LOOK);
     // Errors reach the requests through `sender`; there is nobody else to tell.
     tokio::spawn(poll_fn(move |cx| {
         let ended = connection.as_mut().poll(cx).map(drop);
-        usage.most.store(connection.current_max_send_streams(), Ordering::Relaxed);
+        let takes_websockets = connection.is_extended_connect_protocol_enabled();
+        usage.takes_websockets.store(takes_websockets, Ordering::Relaxed);
+        usage.most.store(connection.current_max_send_streams(), Ordering::Release);
+        // Another task of hyper's reads the settings, and tells nobody.
+        while usage.awaits_settings() && looks.poll_tick(cx).is_ready() {}
         ended
     }));
     Ok(shared)

@@ -1,10 +1,10 @@
 //! One stream of HTTP/2 as a stream of bytes, for a WebSocket over it.
 
+use crate::streams::Upgrade;
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
@@ -85,22 +85,8 @@ impl AsyncWrite for StreamIo {
     }
 }
 
-/// Says that a request may become a tunnel over its stream, which is there once it was answered.
-/// Goes with the request as `hyper::upgrade::OnUpgrade` does.
-#[derive(Clone)]
-pub(crate) struct StreamUpgrade(Arc<Mutex<Option<oneshot::Receiver<StreamIo>>>>);
-
-impl StreamUpgrade {
-    pub fn new(stream: oneshot::Receiver<StreamIo>) -> Self {
-        Self(Arc::new(Mutex::new(Some(stream))))
-    }
-
-    /// Waits for the stream; `None` when the client went away before, or it was given out already.
-    pub async fn stream(self) -> Option<StreamIo> {
-        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        stream?.await.ok()
-    }
-}
+/// Goes with a request that may become a tunnel.
+pub(crate) type StreamUpgrade = Upgrade<StreamIo>;
 
 /// Begins the tunnel, or resets the stream when nobody is there to use it.
 pub(super) fn begin(to: oneshot::Sender<StreamIo>, stream: StreamIo) {

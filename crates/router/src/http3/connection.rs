@@ -60,7 +60,7 @@ pub(super) async fn serve(
     let transport = quic::Connection::new(connection.clone(), head.saturating_mul(2));
     let requests = transport.requests();
     let mut builder = h3::server::builder();
-    builder.max_field_section_size(head).send_grease(false);
+    builder.max_field_section_size(head).enable_extended_connect(true).send_grease(false);
     let begun = async { builder.build(transport).await.map_err(io::Error::other) };
     let Ok(h3) = in_time(&router, limits.handshake, begun).await else { return };
     let ip = connection.remote_address().ip();
@@ -159,9 +159,9 @@ impl Session {
     }
 
     fn begin(&mut self, request: Resolver) {
-        let Some((number, stopped)) = self.requests.latest() else { return };
+        let Some(latest) = self.requests.latest() else { return };
         self.idle_since = None;
-        self.last = self.last.max(Some(number));
+        self.last = self.last.max(Some(latest.number));
         let ip = self.connection.remote_address().ip();
         if ip.to_canonical() != self.client.ip {
             // It has moved to another network.
@@ -169,7 +169,7 @@ impl Session {
             self.client = Arc::new(Client::of_http3(ip, name, &self.router.listening));
         }
         let (client, router) = (Arc::clone(&self.client), Arc::clone(&self.router));
-        self.streams.push(Box::pin(stream::serve(request, stopped, client, router)));
+        self.streams.push(Box::pin(stream::serve(request, latest, client, router)));
     }
 
     /// Notes how a stream ended; returns whether the connection goes on.

@@ -1,10 +1,15 @@
 //! The frames of HTTP/3 as they come in (RFC 9114, 7.1). `h3` collects every frame but DATA as a
 //! whole, however long it says that it is, and takes an empty DATA frame or one that is cut off
-//! for the end of a body: what it reads passes here first.
+//! for the end of a body: what it reads passes here first. So does the head of a request, as a
+//! whole, since `h3` knows no WebSockets.
 
+use super::protocol;
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const DATA: u64 = 0;
+const HEADERS: u64 = 1;
 /// The type of a client's control stream.
 const CONTROL: u64 = 0;
 
@@ -34,6 +39,9 @@ pub(super) struct Frames {
     begun: Bytes,
     /// What is to come of the frame under way.
     left: u64,
+    has_head: bool,
+    /// The head asks for a WebSocket.
+    websocket: Arc<AtomicBool>,
 }
 
 impl Frames {
@@ -49,7 +57,13 @@ impl Frames {
     }
 
     fn new(kind: Kind, longest: u64, allowance: u64) -> Self {
-        Self { kind, longest, allowance, begun: Bytes::new(), left: 0 }
+        let (begun, websocket) = (Bytes::new(), Arc::default());
+        Self { kind, longest, allowance, begun, left: 0, has_head: false, websocket }
+    }
+
+    /// Returns what says, once the head has passed, whether it asks for a WebSocket.
+    pub fn websocket(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.websocket)
     }
 
     /// Returns whether a request may end here.
@@ -62,7 +76,7 @@ impl Frames {
         if self.kind == Kind::Other {
             return Ok(chunk);
         }
-        let bytes = self.after_begun(chunk);
+        let mut bytes = self.after_begun(chunk);
         let mut kept = BytesMut::new();
         let (mut from, mut at) = (0, 0);
         while at < bytes.len() {
@@ -77,6 +91,18 @@ impl Frames {
                 at = if kind == CONTROL { at + length } else { bytes.len() };
             } else {
                 let Some((kind, payload, head)) = frame_head(rest) else { break };
+                if self.kind == Kind::Request && kind == HEADERS && !self.has_head {
+                    if payload > self.longest {
+                        return Err(Excessive);
+                    }
+                    let begin = at + head;
+                    let end = begin + usize::try_from(payload).unwrap_or(usize::MAX);
+                    if end > bytes.len() {
+                        break;
+                    }
+                    self.has_head = true;
+                    bytes = self.look_for_websocket(bytes, begin, end);
+                }
                 if self.kind == Kind::Request && kind == DATA {
                     if payload == 0 {
                         kept.extend_from_slice(&bytes[from..at]);
@@ -95,6 +121,19 @@ impl Frames {
         }
         kept.extend_from_slice(&bytes[from..at]);
         Ok(kept.freeze())
+    }
+
+    /// Renames what `h3` does not know of a head that asks for a WebSocket.
+    fn look_for_websocket(&self, bytes: Bytes, begin: usize, end: usize) -> Bytes {
+        let mut head = BytesMut::from(&bytes[begin..end]);
+        if !protocol::rename(&mut head) {
+            return bytes;
+        }
+        self.websocket.store(true, Ordering::Release);
+        let mut renamed = BytesMut::from(&bytes[..begin]);
+        renamed.extend_from_slice(&head);
+        renamed.extend_from_slice(&bytes[end..]);
+        renamed.freeze()
     }
 
     fn after_begun(&mut self, chunk: Bytes) -> Bytes {
@@ -186,6 +225,12 @@ mod tests {
         let one = Bytes::copy_from_slice(&[0x21, 1, 0]);
         let passed = (0..100).take_while(|_| frames.pass(one.clone()).is_ok()).count();
         assert_eq!(passed, 10, "frames that mean nothing are counted together");
+        // A head is read as a whole, but refused before it is there.
+        let mut frames = Frames::of_request(10);
+        assert_eq!(frames.pass(Bytes::from_static(&[1, 3, 0])), Ok(Bytes::new()));
+        assert!(!frames.may_end());
+        assert_eq!(frames.pass(Bytes::from_static(&[0, 9])).unwrap(), [1, 3, 0, 0, 9][..]);
+        assert!(frames.may_end() && !frames.websocket().load(Ordering::Relaxed));
     }
 
     #[test]

@@ -10,12 +10,17 @@
 mod connection;
 mod endpoint;
 mod frames;
+#[cfg(test)]
+mod fuzz;
+mod protocol;
 mod quic;
 mod request_body;
 mod stream;
+mod tunnel;
 
 pub(crate) use endpoint::{Door, Turn};
 pub(crate) use request_body::RequestStream;
+pub(crate) use tunnel::StreamUpgrade;
 
 use http::HeaderValue;
 

@@ -9,7 +9,7 @@ use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, Wri
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -24,14 +24,22 @@ type Opening<T> = Option<Pin<Box<dyn Future<Output = Result<T, ConnectionError>>
 
 /// What a connection knows of its requests beside what `h3` says.
 pub(super) struct Requests {
-    latest: Mutex<Option<(u64, Stopped)>>,
+    latest: Mutex<Option<Latest>>,
     /// The first stream that is not served any more.
     refused_from: AtomicU64,
 }
 
+/// A request that `h3` has accepted.
+pub(super) struct Latest {
+    pub number: u64,
+    pub stopped: Stopped,
+    /// Once its head was read: it asks for a WebSocket.
+    pub websocket: Arc<AtomicBool>,
+}
+
 impl Requests {
-    /// Takes the number and the end of the request that `h3` has accepted last.
-    pub fn latest(&self) -> Option<(u64, Stopped)> {
+    /// Takes what there is to know of the request that `h3` has accepted last.
+    pub fn latest(&self) -> Option<Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -113,9 +121,11 @@ impl quic::Connection<Bytes> for Connection {
             }
             let stopped = send.stopped();
             let stopped: Stopped = Box::pin(async move { drop(stopped.await) });
+            let frames = Frames::of_request(self.longest);
+            let websocket = frames.websocket();
             let mut latest = self.requests.latest.lock().unwrap_or_else(PoisonError::into_inner);
-            *latest = Some((number, stopped));
-            let receive = RecvStream::new(receive, Frames::of_request(self.longest));
+            *latest = Some(Latest { number, stopped, websocket });
+            let receive = RecvStream::new(receive, frames);
             return Poll::Ready(Ok(BidiStream { send: SendStream::new(send), receive }));
         }
     }
@@ -271,12 +281,8 @@ impl quic::RecvStream for RecvStream {
             }
             let read = ready!(self.stream.poll_read(cx, &mut self.room)).map_err(unread)?;
             if read == 0 {
-                let whole = self.frames.may_end();
-                return Poll::Ready(if whole {
-                    Ok(None)
-                } else {
-                    Err(broken(Code::H3_FRAME_ERROR))
-                });
+                let ended = self.frames.may_end().then_some(None);
+                return Poll::Ready(ended.ok_or_else(|| broken(Code::H3_FRAME_ERROR)));
             }
             let chunk = self.room.split_to(read).freeze();
             let Ok(passed) = self.frames.pass(chunk) else {

@@ -1,8 +1,10 @@
 //! One stream: a request and its answer.
 
 use super::connection::Resolver;
-use super::quic::{self, Stopped};
+use super::protocol::STAND_IN;
+use super::quic::{self, Latest, Stopped};
 use super::request_body::{RequestStream, Start};
+use super::tunnel::{StreamUpgrade, Tunnel};
 use crate::listen::Client;
 use crate::proxy::body::AnswerBody;
 use crate::proxy::client_body::ClientBody;
@@ -10,45 +12,59 @@ use crate::proxy::{self, BrokenOff};
 use crate::run::Router;
 use crate::streams::{self, Asked, Ending, Next, content_length, expects_continue, head};
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h3::error::{Code, StreamError};
 use h3::server;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Body;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub(super) type Receive = server::RequestStream<quic::RecvStream, Bytes>;
-type Send = server::RequestStream<quic::SendStream, Bytes>;
+pub(super) type Send = server::RequestStream<quic::SendStream, Bytes>;
 
-/// Answers one request. `stopped` ends once the client wants no answer any more or has it whole.
+/// Answers one request.
 pub(super) async fn serve(
     request: Resolver,
-    mut stopped: Stopped,
+    latest: Latest,
     client: Arc<Client>,
     router: Arc<Router>,
 ) -> Ending {
     let limits = &router.limits;
+    // Ends once the client wants no answer any more or has it whole.
+    let Latest { mut stopped, websocket, .. } = latest;
     let resolved = tokio::time::timeout(limits.client_idle, request.resolve_request()).await;
     let Ok(Ok((request, stream))) = resolved else { return Ending::TakenBack };
     let (mut send, receive) = stream.split();
     let (mut parts, ()) = request.into_parts();
     let asked = Asked::new(&parts, client.alt_svc.as_ref());
-    if head::check(&parts.headers).is_err() || head::to_http1(&mut parts).is_err() {
+    let Ok(wants_tunnel) = read_head(&mut parts, websocket.load(Ordering::Acquire)) else {
         send.stop_stream(Code::H3_MESSAGE_ERROR);
         return Ending::Served;
-    }
-    let expecting = expects_continue(&parts.headers).then(oneshot::channel);
-    let (give, expected) = expecting.unzip();
-    let length = content_length(&parts.headers);
-    let body = match RequestStream::begin(receive, &parts.method, length, give).await {
-        Start::Body(body) => ClientBody::Http3(body),
-        Start::Empty => ClientBody::Empty,
-        Start::Broken => {
-            send.stop_stream(Code::H3_MESSAGE_ERROR);
-            return Ending::TakenBack;
+    };
+    let (mut tunnel, mut expected) = (None, None);
+    let body = if wants_tunnel {
+        let (give, take) = oneshot::channel();
+        parts.extensions.insert(StreamUpgrade::new(take));
+        tunnel = Some(Tunnel { give, receive });
+        ClientBody::Empty
+    } else {
+        let expecting = expects_continue(&parts.headers).then(oneshot::channel);
+        let (give, take) = expecting.unzip();
+        expected = take;
+        let length = content_length(&parts.headers);
+        match RequestStream::begin(receive, &parts.method, length, give).await {
+            Start::Body(body) => ClientBody::Http3(body),
+            Start::Empty => ClientBody::Empty,
+            Start::Broken => {
+                send.stop_stream(Code::H3_MESSAGE_ERROR);
+                return Ending::TakenBack;
+            }
         }
     };
     let idle = limits.idle;
@@ -62,8 +78,27 @@ pub(super) async fn serve(
             send.stop_stream(Code::H3_REQUEST_CANCELLED);
             Ending::Served
         }
-        Some(Ok(answer)) => answer_with(answer, asked, &mut send, stopped, idle).await,
+        Some(Ok(answer)) => match tunnel {
+            Some(tunnel) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                tunnel.open(answer, &mut send, stopped, idle).await
+            }
+            _ => answer_with(answer, asked, &mut send, stopped, idle).await,
+        },
     }
+}
+
+/// Makes the head of a request what HTTP/1 would have brought; returns whether the client wants a
+/// WebSocket.
+fn read_head(parts: &mut Parts, websocket: bool) -> Result<bool, head::Malformed> {
+    if websocket {
+        if parts.method != Method::CONNECT {
+            return Err(head::Malformed);
+        }
+        parts.headers.remove(STAND_IN);
+        parts.extensions.insert(Protocol::from_static("websocket"));
+    }
+    head::check(&parts.headers)?;
+    head::to_http1(parts)
 }
 
 /// Waits for the answer; `None` when the client takes its request back. Tells a client that waits

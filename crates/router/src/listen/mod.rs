@@ -3,12 +3,16 @@
 mod bind;
 mod client_io;
 mod forwarded;
+#[cfg(test)]
+mod fuzz;
 mod proxy_protocol;
+mod ssh;
 mod tls;
 
 pub(crate) use bind::bind;
 pub(crate) use client_io::ClientIo;
 pub(crate) use forwarded::TrustedProxies;
+pub(crate) use ssh::SshPassage;
 pub(crate) use tls::{TicketKeys, Tls};
 
 use crate::run::{Phase, Router};
@@ -53,6 +57,8 @@ pub(crate) struct Listening {
     /// What answers over TLS say of HTTP/3, if it is served.
     pub alt_svc: Option<HeaderValue>,
     pub tls: Tls,
+    /// The way of SSH connections to the server, if they are passed on.
+    pub ssh: Option<SshPassage>,
 }
 
 /// What the requests of one client connection share.
@@ -206,18 +212,40 @@ impl Connection {
 }
 
 async fn serve_plain(stream: TcpStream, client: Client, router: Arc<Router>) {
-    if router.listening.options.without_h2c {
+    let h2c = !router.listening.options.without_h2c;
+    let ssh = router.listening.ssh.is_some();
+    if !h2c && !ssh {
         return http1::serve(stream, client, router).await;
     }
     let mut start = [0; http2::PREFACE.len()];
     // A browser may connect long before it has something to ask for.
-    let preface = peek(&stream, &mut start, http2::is_preface);
-    match in_time(&router, router.limits.client_idle, preface).await {
-        Ok(true) => Box::pin(http2::serve(stream, client, router)).await,
-        Ok(false) => http1::serve(stream, client, router).await,
+    let opening = peek(&stream, &mut start, |start| opening(start, h2c, ssh));
+    match in_time(&router, router.limits.client_idle, opening).await {
+        Ok(Opening::Http1) => http1::serve(stream, client, router).await,
+        Ok(Opening::Http2) => Box::pin(http2::serve(stream, client, router)).await,
+        Ok(Opening::Ssh) => Box::pin(ssh::serve(stream, client, router)).await,
         // The client has gone without a word.
         Err(_) => {}
     }
+}
+
+/// What a client on the plain port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Http1,
+    Http2,
+    Ssh,
+}
+
+/// Decides by its first bytes, among what is served; `None` when there are too few to say.
+fn opening(start: &[u8], h2c: bool, ssh: bool) -> Option<Opening> {
+    if h2c && http2::is_preface(start)? {
+        return Some(Opening::Http2);
+    }
+    if ssh && ssh::is_greeting(start)? {
+        return Some(Opening::Ssh);
+    }
+    Some(Opening::Http1)
 }
 
 async fn serve_tls(stream: TcpStream, mut client: Client, router: Arc<Router>) {

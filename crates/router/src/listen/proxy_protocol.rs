@@ -26,7 +26,7 @@ pub(super) struct Ends {
 
 /// A header and its length. Without ends the connection is the proxy's own, as for its health
 /// checks, or of a kind that says nothing.
-type Header = (Option<Ends>, usize);
+pub(super) type Header = (Option<Ends>, usize);
 
 /// Reads the header, which must be there, and not a byte more.
 pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Option<Ends>> {
@@ -41,7 +41,7 @@ fn invalid(why: &'static str) -> io::Error {
 }
 
 /// Returns `None` while there is not enough to tell.
-fn parse(bytes: &[u8]) -> Option<io::Result<Header>> {
+pub(super) fn parse(bytes: &[u8]) -> Option<io::Result<Header>> {
     if bytes.starts_with(SIGNATURE) {
         return parse_binary(bytes);
     }

@@ -65,10 +65,10 @@ impl Authentication {
                 let Ok(_waiting) = WAITING_ROOM.try_acquire() else {
                     return Some(later(Duration::from_secs(1)));
                 };
-                let right = self.check(credentials).await;
-                if !right {
-                    self.guesses.take(client);
-                }
+                let right = match self.check(credentials, client).await {
+                    Ok(right) => right,
+                    Err(wait) => return Some(later(wait)),
+                };
                 self.remember(digest, right);
                 right
             }
@@ -76,11 +76,21 @@ impl Authentication {
         (!right).then(unauthorized)
     }
 
-    async fn check(&self, credentials: Credentials) -> bool {
-        let Ok(_alone) = CHECKING.acquire().await else { return false };
+    /// Checks what is new, and counts it if it is a wrong guess; fails with the time to wait for a
+    /// client that has guessed too often.
+    async fn check(&self, credentials: Credentials, client: IpAddr) -> Result<bool, Duration> {
+        let Ok(_alone) = CHECKING.acquire().await else { return Ok(false) };
+        // Whoever guesses many at once has guessed others meanwhile.
+        if let Some(wait) = self.guesses.wait(client) {
+            return Err(wait);
+        }
         let users = Arc::clone(&self.users);
         let check = move || users.iter().any(|user| credentials.are_of(user));
-        tokio::task::spawn_blocking(check).await.unwrap_or(false)
+        let right = tokio::task::spawn_blocking(check).await.unwrap_or(false);
+        if !right {
+            self.guesses.take(client);
+        }
+        Ok(right)
     }
 
     fn recall(&self, digest: &Digest) -> Option<bool> {

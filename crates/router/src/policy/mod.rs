@@ -257,6 +257,14 @@ pub(crate) fn too_large() -> Answer {
     )
 }
 
+/// What a client gets that wants a WebSocket of a server which takes none.
+pub(crate) fn no_websockets() -> Answer {
+    Answer::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "This app speaks HTTP/2, and its server takes no WebSockets over it (RFC 8441).",
+    )
+}
+
 /// Decides on a request to an app. Returns at once, but for a password that was not seen before.
 pub(crate) async fn admit(app: &App, request: &impl RequestView) -> Verdict {
     match &app.policy {

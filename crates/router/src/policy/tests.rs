@@ -264,6 +264,24 @@ async fn who_guesses_passwords_has_to_wait_and_others_do_not() {
 }
 
 #[tokio::test]
+async fn who_guesses_many_passwords_at_once_gets_no_further() {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let policy = policy(&[("basic-auth", &format!("ann:{}", hashed("secret")))]);
+    let begun = std::time::Instant::now();
+    let guesses = (0..40).map(|guess| {
+        let header = format!("basic {}", BASE64_STANDARD.encode(format!("ann:{guess}")));
+        let headers = vec![("authorization", header)];
+        let asked = Asked { headers, client: "203.0.113.67", ..get("a.example", "/") };
+        let policy = &policy;
+        async move { answer(policy, &asked).await.unwrap().status.as_u16() }
+    });
+    let statuses = futures_util::future::join_all(guesses).await;
+    let looked_at = statuses.iter().filter(|status| **status == 401).count() as u64;
+    let earned = begun.elapsed().as_secs() / 3 + 1;
+    assert!((10..=10 + earned).contains(&looked_at), "{looked_at} in {:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn prefixes_are_stripped() {
     let paths = ("path", "a.example/api,a.example/api/v2,b.example/x");
     let stripping = policy(&[paths, ("strip-path", "on")]);

@@ -6,6 +6,7 @@ use super::exchange::Exchange;
 use super::gzip::GzipBody;
 use super::target_body::TargetBody;
 use crate::access_log::ErrorCode;
+use crate::http1;
 use crate::last_time::LastTime;
 use crate::policy::Changes;
 use bytes::Bytes;
@@ -138,6 +139,10 @@ impl Body for RequestBody {
             Poll::Ready(Some(Ok(frame))) => {
                 upload.activity.awaiting_client.store(false, Ordering::Relaxed);
                 upload.activity.touch();
+                let frame = match frame.is_trailers() {
+                    true => without_what_may_not_trail(frame),
+                    false => frame,
+                };
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 match upload.left.map(|left| left.checked_sub(length)) {
                     Some(None) => return upload.fail(UploadFailure::TooLarge),
@@ -174,6 +179,18 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.upload.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.body.size_hint())
     }
+}
+
+/// Leaves of trailers only those that nobody takes for headers.
+fn without_what_may_not_trail(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let mut trailers = match frame.into_trailers() {
+        Ok(trailers) => trailers,
+        Err(frame) => return frame,
+    };
+    let may_not: Vec<_> =
+        trailers.keys().filter(|name| !http1::may_trail(name.as_str())).cloned().collect();
+    may_not.iter().for_each(|name| drop(trailers.remove(name)));
+    Frame::trailers(trailers)
 }
 
 /// The body of a target's response on its way to the client. Its end ends the exchange.

@@ -18,6 +18,14 @@ pub(crate) enum Carrier {
 }
 
 impl Carrier {
+    /// Returns whether the target may be asked for a WebSocket, as far as its protocol goes.
+    pub async fn takes_websockets(&self) -> bool {
+        match self {
+            Self::Own(_) => true,
+            Self::Shared(lease) => lease.takes_websockets().await,
+        }
+    }
+
     /// Sends the request; it is on its way when this returns.
     pub fn send(
         &mut self,

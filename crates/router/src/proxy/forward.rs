@@ -9,6 +9,7 @@ use super::target_body::TargetBody;
 use crate::access_log::ErrorCode;
 use crate::http1;
 use crate::http2::target::to_h2c;
+use crate::http2::websocket::WebSocket;
 use crate::policy::{self, Answer};
 use crate::target::Target;
 use crate::target::pool::{self, ConnectError};
@@ -47,7 +48,7 @@ pub(super) async fn forward(
     let limits = &router.limits;
     let mut search = Search::preferring(exchange.changes().and_then(|changes| changes.sticky));
     let mut may_reuse = !upgrade;
-    let (mut speaks_h2c, mut head) = (None, None);
+    let (mut speaks_h2c, mut head, mut websocket) = (None, None, None);
     loop {
         let guard = search.next(exchange).await?;
         let target = Arc::clone(guard.target());
@@ -57,6 +58,7 @@ pub(super) async fn forward(
         let h2c = *speaks_h2c.get_or_insert_with(|| {
             let h2c = exchange.app().speaks_h2c();
             if h2c {
+                websocket = if upgrade { WebSocket::ask(&mut request) } else { None };
                 to_h2c(&mut request);
             }
             h2c
@@ -85,11 +87,18 @@ pub(super) async fn forward(
                 continue;
             }
         };
+        if websocket.is_some() && !carrier.takes_websockets().await {
+            exchange.release();
+            return Err(Failure::Refused(policy::no_websockets()));
+        }
         exchange.sending(if reused { Duration::ZERO } else { started.elapsed() });
         let copy = (reused && replayable).then(|| copy(&request));
         let sending = carrier.send(request);
         let mut error = match response_head(sending, upload, exchange.times()).await {
-            Ok(response) => {
+            Ok(mut response) => {
+                if let Some(websocket) = websocket {
+                    websocket.begin(&mut response);
+                }
                 return Ok(response.map(|body| TargetBody::Carried(body, Some(carrier))));
             }
             Err(Unanswered::Limit(code)) => return Err(Failure::Code(code)),

@@ -5,6 +5,7 @@ use super::exchange::Exchange;
 use super::forward::Failure;
 use super::{HOP_BY_HOP, VIA, VIA_HTTP2, VIA_HTTP3};
 use crate::access_log::ErrorCode;
+use crate::http1;
 use crate::listen::Client;
 use crate::table::normalise_host;
 use http::header::{self, HeaderName};
@@ -91,20 +92,32 @@ pub(super) fn check_sizes(
 
 /// Takes out `Expect`, which the router itself meets when it begins to read the body.
 pub(super) fn check_expect(headers: &mut HeaderMap) -> Result<(), Failure> {
-    match headers.remove(header::EXPECT) {
-        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(Failure::Code(ErrorCode::UnsupportedExpect))
-        }
-        _ => Ok(()),
-    }
+    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let all_known = headers.get_all(header::EXPECT).iter().all(is_known);
+    headers.remove(header::EXPECT);
+    if all_known { Ok(()) } else { Err(Failure::Code(ErrorCode::UnsupportedExpect)) }
+}
+
+/// Removes headers that some programs take for others, which only the router may say.
+fn remove_aliases(headers: &mut HeaderMap) {
+    let is_alias = |name: &&HeaderName| http1::is_alias(name.as_str().as_bytes());
+    let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
+    aliases.iter().for_each(|name| drop(headers.remove(name)));
 }
 
 /// Makes the client's headers those for the target; returns whether an upgrade is asked for.
 pub(super) fn prepare_request(parts: &mut Parts, exchange: &Exchange, body: &ClientBody) -> bool {
     let via = via(parts.version);
     let headers = &mut parts.headers;
-    let upgrade = headers.get(header::UPGRADE).filter(|_| has_token(headers, "upgrade")).cloned();
+    // Of a tunnel in which requests come nobody would know whose they are.
+    let may_upgrade = |protocol: &&HeaderValue| {
+        body.is_end_stream()
+            && has_token(headers, "upgrade")
+            && !http1::is_of_http(protocol.as_bytes())
+    };
+    let upgrade = headers.get(header::UPGRADE).filter(may_upgrade).cloned();
     remove_hop_by_hop(headers);
+    remove_aliases(headers);
     headers.remove(header::PROXY_AUTHORIZATION);
     if let Some(protocol) = &upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -165,7 +178,7 @@ pub(super) fn prepare_response<B>(response: &mut Response<B>, switching: bool) {
 }
 
 /// Removes the headers of this connection, and those that `Connection` names.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let plain = |value: &HeaderValue| {
         ["keep-alive", "close", "upgrade"]
             .iter()

@@ -6,6 +6,8 @@ mod carrier;
 pub(crate) mod client_body;
 pub(crate) mod exchange;
 pub(crate) mod forward;
+#[cfg(test)]
+mod fuzz;
 mod gzip;
 pub(crate) mod headers;
 pub(crate) mod pages;
@@ -80,8 +82,10 @@ pub(crate) async fn handle(
             }))
         }
         Ok(Reply::Tunnel(response, client_side, target_side)) => {
-            tunnel::start(exchange, client_side, target_side);
-            Ok(response.map(|_| AnswerBody::empty()))
+            let (parts, body) = response.into_parts();
+            // Its connection has the tunnel, and so a stream less for others.
+            tunnel::start(exchange, client_side, target_side, body);
+            Ok(Response::from_parts(parts, AnswerBody::empty()))
         }
         Err(Failure::UnknownHost) => {
             exchange.answer(StatusCode::NOT_FOUND);
@@ -145,10 +149,11 @@ async fn carry(
             return Err(Failure::Code(ErrorCode::PoorResponse));
         };
         headers::prepare_response(&mut response, true);
+        *response.version_mut() = Version::HTTP_11;
         return Ok(Reply::Tunnel(response, client_side, target_side));
     }
-    // A client of HTTP/2 would take it for the beginning of its tunnel.
-    if matches!(client_side, Some(ClientSide::Http2(_))) && response.status().is_success() {
+    // A client of HTTP/2 or HTTP/3 would take it for the beginning of its tunnel.
+    if client_side.is_some_and(|client| client.is_stream()) && response.status().is_success() {
         return Err(Failure::Code(ErrorCode::PoorResponse));
     }
     headers::prepare_response(&mut response, false);

@@ -76,6 +76,7 @@ impl Reader {
             StatusCode::FORBIDDEN => ("forbidden", "Not allowed"),
             StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "Too large"),
             StatusCode::TOO_MANY_REQUESTS => ("rate_limit", "Too many requests"),
+            StatusCode::NOT_IMPLEMENTED => ("not_implemented", "Not supported"),
             _ => ("moved", "Moved"),
         };
         let message = answer.message;

@@ -1,10 +1,11 @@
 //! After 101: bytes both ways until both sides have closed.
 
 use super::exchange::Exchange;
+use super::target_body::TargetBody;
 use crate::access_log::ErrorCode;
-use crate::http2::StreamUpgrade;
 use crate::last_time::LastTime;
 use crate::run::Phase;
+use crate::{http2, http3};
 use http::Extensions;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -19,23 +20,38 @@ use tokio::time::Instant;
 /// The client's side of a tunnel that may begin.
 pub(super) enum ClientSide {
     Http1(OnUpgrade),
-    Http2(StreamUpgrade),
+    Http2(http2::StreamUpgrade),
+    Http3(http3::StreamUpgrade),
 }
 
 impl ClientSide {
+    /// Whether a success says to the client that its tunnel has begun.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Http2(_) | Self::Http3(_))
+    }
+
     /// Takes it from what came with the request.
     pub fn take(extensions: &mut Extensions) -> Option<Self> {
-        if let Some(stream) = extensions.remove::<StreamUpgrade>() {
+        if let Some(stream) = extensions.remove::<http2::StreamUpgrade>() {
             return Some(Self::Http2(stream));
+        }
+        if let Some(stream) = extensions.remove::<http3::StreamUpgrade>() {
+            return Some(Self::Http3(stream));
         }
         extensions.remove::<OnUpgrade>().map(Self::Http1)
     }
 }
 
 /// Joins both sides once they have switched protocols. The exchange, and with it its count at
-/// the target, ends with the tunnel.
-pub(super) fn start(mut exchange: Exchange, client: ClientSide, target: OnUpgrade) {
+/// the target, ends with the tunnel; so does `carrying`, which has the connection to it.
+pub(super) fn start(
+    mut exchange: Exchange,
+    client: ClientSide,
+    target: OnUpgrade,
+    carrying: TargetBody,
+) {
     tokio::spawn(async move {
+        let _carrying = carrying;
         let mut phase = exchange.router().phase.subscribe();
         tokio::select! {
             () = run(&mut exchange, client, target) => {}
@@ -52,6 +68,10 @@ async fn run(exchange: &mut Exchange, client: ClientSide, target: OnUpgrade) {
             join(exchange, TokioIo::new(client), TokioIo::new(target)).await;
         }
         ClientSide::Http2(client) => {
+            let (Some(client), Ok(target)) = tokio::join!(client.stream(), target) else { return };
+            join(exchange, client, TokioIo::new(target)).await;
+        }
+        ClientSide::Http3(client) => {
             let (Some(client), Ok(target)) = tokio::join!(client.stream(), target) else { return };
             join(exchange, client, TokioIo::new(target)).await;
         }

@@ -29,7 +29,15 @@ pub(crate) struct Malformed;
 /// is there `h2` has checked, and [`check`] does it for HTTP/3.
 pub(crate) fn to_http1(parts: &mut Parts) -> Result<bool, Malformed> {
     // The body's length is compared with one only.
-    if parts.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_number = |said: &HeaderValue| {
+        (1..20).contains(&said.len()) && said.as_bytes().iter().all(u8::is_ascii_digit)
+    };
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err(Malformed);
+    }
+    // `http` takes it for a letter of names, which nobody else does.
+    if parts.headers.keys().any(|name| name.as_str().contains('"')) {
         return Err(Malformed);
     }
     name_host(parts)?;
@@ -38,7 +46,12 @@ pub(crate) fn to_http1(parts: &mut Parts) -> Result<bool, Malformed> {
         return Ok(false);
     }
     let path = parts.uri.path_and_query().cloned();
-    parts.uri = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+    let path = path.unwrap_or(PathAndQuery::from_static("/"));
+    let is_of_server = path.as_str() == "*" && parts.method == Method::OPTIONS;
+    if !path.as_str().starts_with('/') && !is_of_server {
+        return Err(Malformed);
+    }
+    parts.uri = Uri::from(path);
     if parts.method != Method::CONNECT {
         return Ok(false);
     }
@@ -153,9 +166,21 @@ mod tests {
             ("http://a.example/", &[("host", "a.example"), ("host", "a.example")]),
             ("http://user@a.example/", &[]),
             ("http://a.example/", &[("content-length", "1"), ("content-length", "1")]),
+            ("http://a.example/", &[("content-length", "+1")]),
+            ("http://a.example/", &[("content-length", "one")]),
+            ("http://a.example/", &[("content-length", "")]),
+            ("http://a.example/", &[("content-length", "99999999999999999999")]),
+            ("*", &[("host", "a.example")]),
         ] {
             assert_eq!(to_http1(&mut parts("GET", uri, headers)), Err(Malformed), "{uri}");
         }
+        let mut quoted = parts("GET", "http://a.example/", &[]);
+        let name = HeaderName::from_lowercase(b"x\"y").unwrap();
+        quoted.headers.insert(name, HeaderValue::from_static("1"));
+        assert_eq!(to_http1(&mut quoted), Err(Malformed));
+        let mut without_path = parts("GET", "/", &[("host", "a.example")]);
+        without_path.uri = Uri::from(PathAndQuery::from_static("?x"));
+        assert_eq!(to_http1(&mut without_path), Err(Malformed));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 pub(crate) mod grpc;
 pub(crate) mod head;
 pub(crate) mod taken_back;
+mod upgrade;
+
+pub(crate) use upgrade::Upgrade;
 
 use crate::proxy::BrokenOff;
 use crate::proxy::body::AnswerBody;

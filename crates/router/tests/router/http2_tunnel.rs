@@ -13,7 +13,7 @@ use windlass_core::route::Availability;
 
 /// Switches to a WebSocket whose frames it does not look at: echoes, and says `bye` once the client
 /// has closed its side.
-async fn echo() -> Backend {
+pub async fn echo() -> Backend {
     Backend::start(|mut request| async move {
         let headers = request.headers();
         assert_eq!(
@@ -46,7 +46,7 @@ fn connect_request(protocol: &'static str) -> Request<()> {
         .unwrap()
 }
 
-async fn open(client: &Client) -> (Response<RecvStream>, SendStream<Bytes>) {
+pub async fn open(client: &Client) -> (Response<RecvStream>, SendStream<Bytes>) {
     let mut requests = client.requests.clone().ready().await.unwrap();
     while !requests.is_extended_connect_protocol_enabled() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -56,7 +56,7 @@ async fn open(client: &Client) -> (Response<RecvStream>, SendStream<Bytes>) {
 }
 
 /// Reads until so many bytes have come.
-async fn read(body: &mut RecvStream, length: usize) -> Vec<u8> {
+pub async fn read(body: &mut RecvStream, length: usize) -> Vec<u8> {
     let mut seen = Vec::new();
     while seen.len() < length {
         let data = body.data().await.expect("more to come").unwrap();

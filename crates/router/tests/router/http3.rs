@@ -177,6 +177,8 @@ async fn what_can_be_read_in_two_ways_is_reset() {
         ("te", "gzip"),
         // The end of the stream comes before that of the body.
         ("content-length", "5"),
+        ("content-length", "+0"),
+        ("content-length", "none"),
     ] {
         let mut request = get_request("https://app.test/");
         request.headers_mut().insert(name, HeaderValue::from_static(value));

@@ -179,7 +179,7 @@ async fn connections_beyond_the_limit_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_are_told_to_go() {
     let backend = Backend::says("hello").await;
-    let adjust = |limits: &mut Limits| limits.client_idle = Duration::from_millis(400);
+    let adjust = |limits: &mut Limits| limits.client_idle = Duration::from_millis(1_500);
     let (router, client, _) = start(adjust, &backend).await;
     assert_eq!(client.get("https://app.test/").await.0, StatusCode::OK);
     // What keeps the connection open says nothing that matters.

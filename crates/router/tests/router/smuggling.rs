@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use windlass_core::route::AppRoute;
+use windlass_core::routing_settings::RoutingSettings;
 
 /// The status of the only answer, which must be the last.
 async fn status(router: &TestRouter, request: &[u8]) -> String {
@@ -58,7 +60,29 @@ const REFUSED: &[(&str, &str)] = &[
     ("POST / HTTP/1.1\r\nHOSTtransfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n", "400"),
     ("POST / HTTP/1.1\r\nHOSTtransfer-encoding:\r\n\r\n0\r\n\r\n", "400"),
     ("POST / HTTP/1.0\r\nHOSTtransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHOSTtransfer-encoding: chunked;q=1\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHOSTtransfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHOSTtransfer-encoding: chu\x00nked\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHOSTtransfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHOSTcontent-length:\r\n 3\r\n\r\nabc", "400"),
+    ("GET / HTTP/1.1\r\nHOSTcontent-length: 3\r\nx: y\r\ncontent-length: 0\r\n\r\nabc", "400"),
+    // What a client waits for before it sends its body.
+    ("POST / HTTP/1.1\r\nHOSTexpect: x 100-continue\r\ncontent-length: 3\r\n\r\n", "417"),
+    ("POST / HTTP/1.1\r\nHOSTexpect: 100-continue, x\r\ncontent-length: 3\r\n\r\n", "417"),
+    (
+        "POST / HTTP/1.1\r\nHOSTexpect: 100-continue\r\nexpect: x\r\ncontent-length: 3\r\n\r\n",
+        "417",
+    ),
+    ("POST / HTTP/1.1\r\nHOSTexpect:\r\n 100-continue\r\ncontent-length: 3\r\n\r\n", "400"),
     // How lines are written.
+    ("GET /\rx HTTP/1.1\r\nHOST\r\n", "400"),
+    ("GET / HTTP/1.1\rHOST\r\n\r\n", "400"),
+    ("\rGET / HTTP/1.1\r\nHOST\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHOSTx: y\r\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHOSTx: y\r\n\r\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHOSTx\rcontent-length: 3\r\n\r\nabc", "400"),
+    ("GET / HTTP/1.1\r\nhost : mirror.test\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHOSTx\u{a0}: y\r\n\r\n", "400"),
     ("GET / HTTP/1.1\nHOST\r\n", "400"),
     ("GET / HTTP/1.1\r\nhost: mirror.test\n\r\n", "400"),
     ("GET / HTTP/1.1\r\nHOSTx: y\n\n", "400"),
@@ -86,6 +110,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("GET / HTTP/1.2\r\nHOST\r\n", "505"),
     ("GET / HTTP/2.0\r\nHOST\r\n", "505"),
     ("GET / HTTP/0.9\r\nHOST\r\n", "505"),
+    ("GET / HTTP/1.10\r\nHOST\r\n", "400"),
+    ("GET / HTTP/1.1x\r\nHOST\r\n", "400"),
+    ("GET / HTTP/1.1 \r\nHOST\r\n", "400"),
+    ("GET / HTTP/01.1\r\nHOST\r\n", "400"),
     ("GET / http/1.1\r\nHOST\r\n", "400"),
     ("GET path HTTP/1.1\r\nHOST\r\n", "400"),
     ("GET * HTTP/1.1\r\nHOST\r\n", "400"),
@@ -120,7 +148,15 @@ const BAD_CHUNKS: &[&str] = &[
     "3\rabc\r0\r\r",
     "3\r\nabc\n0\r\n\r\n",
     "3\r\nabcd\r\n0\r\n\r\n",
+    "3\t\r\nabc\r\n0\r\n\r\n",
+    "0000000000000003\r\nabc\r\n0\r\n\r\n",
+    "3\r\nabcXX0\r\n\r\n",
+    "3\r\nabc\r\r\n0\r\n\r\n",
+    "3\r\r\nabc\r\n0\r\n\r\n",
     "3;a\nb\r\nabc\r\n0\r\n\r\n",
+    "3;\nx\r\nabc\r\n0\r\n\r\n",
+    "3;a\rb\r\nabc\r\n0\r\n\r\n",
+    "3;a=\"\r\n\"\r\nabc\r\n0\r\n\r\n",
     "3;\0\r\nabc\r\n0\r\n\r\n",
     "fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
     "3\r\nabc\r\n0\r\nx y: z\r\n\r\n",
@@ -163,8 +199,69 @@ async fn requests_that_can_be_read_in_two_ways_reach_nobody() {
             String::from_utf8_lossy(&std::mem::take(&mut *seen.lock().unwrap())).into_owned();
         assert!(!seen.ends_with("0\r\n\r\n"), "{chunks:?}: {seen:?}");
     }
-    let lines = router.log_lines("mirror", BAD_CHUNKS.len()).await;
-    assert!(lines.iter().all(|line| line.contains("code=H26") && line.contains("bad chunk")));
+    let expecting = REFUSED.iter().filter(|(_, status)| *status == "417").count();
+    let lines = router.log_lines("mirror", expecting + BAD_CHUNKS.len()).await;
+    assert!(lines.iter().all(|line| line.contains("code=H26")));
+    let of_chunks = lines.iter().filter(|line| line.contains("bad chunk"));
+    assert_eq!(of_chunks.count(), BAD_CHUNKS.len());
+    router.stop().await;
+}
+
+/// What comes on a connection after a request for an app whose answers are compressed.
+async fn after_another(router: &TestRouter, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(router.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: zipped.test\r\n\r\n").await.unwrap();
+    read_until(&mut stream, "as it is").await;
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let limit = Duration::from_secs(20);
+    let read = tokio::time::timeout(limit, stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "still open after {:?}", String::from_utf8_lossy(request));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_is_so_after_a_compressed_answer_too() {
+    let router = TestRouter::start().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let saw = Arc::clone(&seen);
+    let backend = Backend::raw(move |mut stream| {
+        let saw = Arc::clone(&saw);
+        async move {
+            let mut bytes = vec![0; 4096];
+            while let Ok(length) = stream.read(&mut bytes).await
+                && length > 0
+            {
+                saw.lock().unwrap().extend_from_slice(&bytes[..length]);
+            }
+        }
+    })
+    .await;
+    router.upsert(&router.route("mirror", &[&backend])).await;
+    let plain = Backend::says("as it is").await;
+    let mut settings = RoutingSettings::default();
+    settings.set("compression", Some("gzip")).unwrap();
+    let zipped = router.route("zipped", &[&plain]);
+    router.upsert(&AppRoute { settings: Some(Box::new(settings)), ..zipped }).await;
+    let take = || String::from_utf8_lossy(&std::mem::take(&mut *seen.lock().unwrap())).into_owned();
+    for (request, _) in REFUSED {
+        let request = request.replace("HOST", HOST);
+        let answer = after_another(&router, request.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{request:?}: {answer}");
+        assert_eq!(take(), "", "{request:?}");
+    }
+    for chunks in BAD_CHUNKS {
+        let head = format!("POST / HTTP/1.1\r\n{HOST}transfer-encoding: chunked\r\n\r\n");
+        let answer = after_another(&router, (head + chunks).as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{chunks:?}: {answer}");
+        assert!(!take().ends_with("0\r\n\r\n"), "{chunks:?}");
+    }
+    // And a protocol in which others' requests would come is asked for in vain.
+    let mirror = Backend::mirror().await;
+    router.upsert(&router.route("other", &[&mirror])).await;
+    let upgrade = "GET / HTTP/1.1\r\nhost: other.test\r\nupgrade: h2c\r\nhttp2-settings: AAA\r\nconnection: close, upgrade, http2-settings\r\n\r\n";
+    let answer = after_another(&router, upgrade.as_bytes()).await;
+    assert!(answer.contains("GET /\n") && !answer.contains("upgrade"), "{answer}");
     router.stop().await;
 }
 
@@ -194,6 +291,23 @@ const CLEARED: &[(&str, &[&str], &[&str])] = &[
         "GET / HTTP/1.1\r\nHOSTupgrade: h2c\r\nhttp2-settings: AAA\r\nconnection: close, upgrade, http2-settings\r\n\r\n",
         &["GET /\n"],
         &["upgrade", "http2-settings"],
+    ),
+    // To many programs `_` in a name is `-`.
+    (
+        "POST / HTTP/1.1\r\nHOSTcontent-length: 3\r\nContent_Length: 0\r\ntransfer_encoding: chunked\r\nX_Forwarded-For: 6.6.6.6\r\nx-forwarded_proto: https\r\nx_mine: kept\r\nconnection: close\r\n\r\nabc",
+        &["content-length: 3\n", "x_mine: kept\n", "\n\nabc"],
+        &["content_length", "transfer_encoding", "6.6.6.6", "https"],
+    ),
+    (
+        "GET / HTTP/1.1\r\nHOSTconnection: close, x-forwarded-for, x-request-id, via\r\n\r\n",
+        &["x-forwarded-for: 127.0.0.1\n", "x-request-id: ", "via: 1.1 windlass-router\n"],
+        &[],
+    ),
+    // A GET may have a body, which is no second request.
+    (
+        "GET / HTTP/1.1\r\nHOSTcontent-length: 3\r\nconnection: close\r\n\r\nabc",
+        &["content-length: 3\n", "\n\nabc"],
+        &[],
     ),
     // Empty lines before a request are no part of it.
     ("\r\n\r\nGET /later HTTP/1.1\r\nHOSTconnection: close\r\n\r\n", &["GET /later\n"], &[]),

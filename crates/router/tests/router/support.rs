@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +27,9 @@ use windlass_core::route::{
 };
 use windlass_router::client::RouterClient;
 use windlass_router::{Limits, RouterConfig, RouterError};
+
+/// How long anything may take that must come: other tests keep the processors busy.
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub type Body = BoxBody<Bytes, Infallible>;
 type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
@@ -114,7 +117,13 @@ impl TestRouter {
 
     /// Waits until so many requests are in flight.
     pub async fn wait_in_flight(&self, wanted: u64) {
-        while self.status().await.in_flight != wanted {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let in_flight = self.status().await.in_flight;
+            if in_flight == wanted {
+                return;
+            }
+            assert!(Instant::now() < end, "{in_flight} requests in flight, not {wanted}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -140,12 +149,14 @@ impl TestRouter {
 
     /// Waits for the app's log to have `count` lines and returns them.
     pub async fn log_lines(&self, name: &str, count: usize) -> Vec<String> {
+        let end = Instant::now() + LIMIT;
         loop {
             let text = std::fs::read_to_string(self.log_file(name)).unwrap_or_default();
             let lines: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
             if lines.len() >= count {
                 return lines;
             }
+            assert!(Instant::now() < end, "{count} lines were wanted, not {lines:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

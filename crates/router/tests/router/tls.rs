@@ -287,7 +287,7 @@ async fn a_certificate_authority_sees_its_challenge() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_says_nothing_is_let_go() {
     let (router, https) =
-        start(|config| config.limits.handshake = Duration::from_millis(100)).await;
+        start(|config| config.limits.handshake = Duration::from_millis(1_000)).await;
     let (sent, _) = certificate(&["app.test"]);
     put(&router, vec![sent]).await;
     for begin in [b"".as_slice(), b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"] {
