@@ -2,13 +2,16 @@
 //! known of it and the time.
 //!
 //! [`next`] says what to do; the edge does it and tells what came of it with
-//! [`CertificateState::checked`], [`CertificateState::issued`] or [`CertificateState::failed`].
+//! [`CertificateState::checked`], [`CertificateState::issued`], [`CertificateState::suggested`] or
+//! [`CertificateState::failed`].
 //! Times are milliseconds since the Unix epoch.
 
 mod pace;
+mod renewal;
 mod subjects;
 
 pub use pace::Pace;
+pub use renewal::{RenewalWindow, ask_again};
 pub use subjects::{AppNames, Names, Subject, Way, subjects};
 
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::x509::X509Name;
 
@@ -204,6 +204,32 @@ pub fn details(chain_pem: &str) -> Result<CertificateDetails, CertificateError> 
 pub fn end(chain_pem: &str) -> Result<u64, CertificateError> {
     let chain = pem::certificates(chain_pem)?;
     Ok(validity(&parse(1, &chain[0])?).1)
+}
+
+/// By what an authority knows a certificate that it has issued (RFC 9773, 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalId {
+    /// The identifier of the key that signed it.
+    pub authority_key: Vec<u8>,
+    /// As it is encoded in the certificate.
+    pub serial_number: Vec<u8>,
+}
+
+/// Returns that of the first certificate of a chain, unless it cannot be read or does not say who
+/// signed it.
+#[must_use]
+pub fn renewal_id(chain_pem: &str) -> Option<RenewalId> {
+    let chain = pem::certificates(chain_pem).ok()?;
+    let certificate = parse(1, chain.first()?).ok()?;
+    let authority =
+        certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref(),
+            _ => None,
+        })?;
+    Some(RenewalId {
+        authority_key: authority.0.to_vec(),
+        serial_number: certificate.tbs_certificate.raw_serial().to_vec(),
+    })
 }
 
 fn parse_chain<'a>(

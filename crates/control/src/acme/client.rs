@@ -4,6 +4,7 @@ use super::AcmeSettings;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -72,6 +73,19 @@ impl Client {
     /// Returns until when the authority last asked us to wait, with an error of its.
     pub fn retry_after(&self) -> Option<u64> {
         Some(self.retry_after.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Asks for a document that anybody may see. Returns it, and when to ask for it again if the
+    /// authority says so.
+    pub fn get<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<u64>), ClientError> {
+        let not_reached = |error: String| ClientError::NotReached(error);
+        let request = Request::get(url).body(Vec::new()).map_err(|e| not_reached(e.to_string()))?;
+        let (parts, body) = self.call(request)?.into_parts();
+        if !parts.status.is_success() {
+            return Err(ClientError::Status(parts.status.as_u16()));
+        }
+        let document = serde_json::from_slice(&body).map_err(|e| not_reached(e.to_string()))?;
+        Ok((document, told_to_wait(&parts.headers, crate::platform::now_ms())))
     }
 
     fn call(&self, request: Request<Vec<u8>>) -> Result<Response<Bytes>, ClientError> {

@@ -3,6 +3,7 @@
 //! - `round` finds what is wanted and due, and sees to it; `windlass_core::acme` decides,
 //! - `check` finds out whether a name leads here, before an authority is asked,
 //! - `order` has one certificate issued,
+//! - `renewal` asks the authority when it wants a certificate to be renewed,
 //! - `account` keeps the account at the authority, `client` speaks HTTP to it,
 //! - `challenges` says at the router what the authority looks for.
 
@@ -11,6 +12,7 @@ mod challenges;
 mod check;
 mod client;
 mod order;
+mod renewal;
 mod round;
 
 use crate::platform::now_ms;
@@ -19,6 +21,7 @@ use crate::{Platform, PlatformError, Result};
 pub(crate) use check::resolver;
 
 use challenges::OpenChallenges;
+use renewal::Wishes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -56,6 +59,8 @@ struct UnderWay {
     /// The first names of certificates that are seen to.
     names: BTreeSet<String>,
     pace: Pace,
+    /// By the first names of certificates.
+    wishes: BTreeMap<String, Wishes>,
 }
 
 impl Acme {

@@ -158,7 +158,11 @@ impl Platform {
     ) -> Result<Issue, Failed> {
         let failed = |error: Error| Failed::of(&error, client);
         let identifiers: Vec<_> = subject.names.iter().cloned().map(Identifier::Dns).collect();
-        let order = account.new_order(&NewOrder::new(&identifiers)).await;
+        let mut wanted = NewOrder::new(&identifiers);
+        if let Some(replaced) = self.replaced(subject, state) {
+            wanted = wanted.replaces(replaced);
+        }
+        let order = account.new_order(&wanted).await;
         let mut order = order.map_err(failed)?;
         let ways = match subject.way {
             Way::Request => settings.challenges.as_slice(),

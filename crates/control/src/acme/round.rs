@@ -16,7 +16,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Certificates that are seen to at a time.
 const AT_ONCE: usize = 4;
 
-fn jitter() -> Share {
+pub(super) fn jitter() -> Share {
     fastrand::u16(..)
 }
 
@@ -56,7 +56,12 @@ impl Platform {
                 continue;
             }
             match next(&state, now) {
-                Step::Wait { until } => wait = wait.min(Duration::from_millis(until - now)),
+                Step::Wait { until } => {
+                    wait = wait.min(Duration::from_millis(until - now));
+                    if self.is_to_be_asked_about(&subject, &state, now) && self.begin(&subject) {
+                        tokio::spawn(self.clone().ask_when_to_renew(subject));
+                    }
+                }
                 Step::Check | Step::Order => {
                     if self.is_covered(&subject)? || !self.begin(&subject) {
                         continue;
@@ -98,6 +103,7 @@ impl Platform {
         }
         let certificates = self.store().certificates()?;
         for name in gone {
+            self.acme().state().wishes.remove(name);
             self.store().delete_acme_certificate(name)?;
             let is_its =
                 |one: &&Certificate| one.origin == Origin::Acme && one.names.contains(name);
@@ -183,6 +189,7 @@ impl Platform {
         match outcome {
             Ok(certificate) => {
                 state.issued(certificate.not_before, certificate.not_after, jitter());
+                self.expect_no_wishes(subject);
             }
             Err(failed) => {
                 let retry_after = client.retry_after();
