@@ -2,6 +2,7 @@
 
 use crate::app_json::{CronJob, Script};
 use crate::checks::Checks;
+use crate::dyno_metadata::DynoMetadata;
 use crate::ids::{Digest, SlugId};
 use crate::names::ProcessType;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct ReleaseManifest {
     /// The slug that was released, if it is not that of the release's build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slug: Option<SlugId>,
+    /// What its processes are told about it.
+    #[serde(skip_serializing_if = "DynoMetadata::is_none")]
+    pub metadata: DynoMetadata,
 }
 
 /// Returns the formation that goes with a release's process types: quantities are kept, a `web`

@@ -1,7 +1,10 @@
 //! An image archive as a file: what is in it and where, without unpacking it.
 
+use crate::compression::{TELLING, decompressed, is_compressed};
+use crate::header_limit::{HeaderLimit, MOST_HEADERS};
 use crate::unpack::{plain_path, unreadable};
 use crate::{ImportLimits, OciError};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Take};
@@ -20,25 +23,30 @@ pub(crate) struct ArchiveFile {
 }
 
 impl ArchiveFile {
-    /// Reads the archive's headers. One that is compressed with gzip is first written out to
-    /// `scratch`, a path that may be made.
+    /// Reads the archive's headers. One that is compressed is first written out to `scratch`, a
+    /// path that may be made.
     pub fn open(path: &Path, scratch: &Path, limits: &ImportLimits) -> Result<Self, OciError> {
         let mut file = File::open(path).map_err(OciError::io("cannot open", path))?;
         let mut start = Vec::new();
-        file.by_ref().take(2).read_to_end(&mut start).map_err(OciError::io("cannot read", path))?;
+        file.by_ref()
+            .take(TELLING)
+            .read_to_end(&mut start)
+            .map_err(OciError::io("cannot read", path))?;
         if start.is_empty() {
             return Err(OciError::Archive("The archive is empty.".to_owned()));
         }
         file.rewind().map_err(OciError::io("cannot read", path))?;
-        if start == [0x1f, 0x8b] {
-            file = decompress(file, scratch, limits)?;
+        if is_compressed(&start) {
+            file = decompress(&start, file, scratch, limits)?;
         }
         Self::index(file, limits)
     }
 
     fn index(file: File, limits: &ImportLimits) -> Result<Self, OciError> {
         let length = file.metadata().map_err(unreadable)?.len();
-        let mut archive = Archive::new(&file);
+        let left = Cell::new(MOST_HEADERS);
+        let mut archive =
+            Archive::new(HeaderLimit { inner: &file, left: &left, left_in_all: u64::MAX });
         let (mut files, mut links) = (BTreeMap::new(), BTreeMap::new());
         let entries = archive.entries_with_seek().map_err(unreadable)?;
         for (count, entry) in (1_u64..).zip(entries) {
@@ -47,6 +55,7 @@ impl ArchiveFile {
                 let most = limits.entries;
                 return Err(OciError::Archive(format!("The archive has more than {most} files.")));
             }
+            left.set(MOST_HEADERS);
             let Some(path) = plain_path(&entry.path_bytes())? else { continue };
             match entry.header().entry_type() {
                 EntryType::Regular | EntryType::Continuous => {
@@ -124,14 +133,19 @@ fn beside(path: &Path, target: &[u8]) -> PathBuf {
     place
 }
 
-fn decompress(file: File, scratch: &Path, limits: &ImportLimits) -> Result<File, OciError> {
+fn decompress(
+    start: &[u8],
+    file: File,
+    scratch: &Path,
+    limits: &ImportLimits,
+) -> Result<File, OciError> {
     let mut out = File::options()
         .read(true)
         .write(true)
         .create_new(true)
         .open(scratch)
         .map_err(OciError::io("cannot make", scratch))?;
-    let mut plain = flate2::read::MultiGzDecoder::new(file).take(limits.bytes + 1);
+    let mut plain = decompressed(start, file).take(limits.bytes.saturating_add(1));
     let written = std::io::copy(&mut plain, &mut out).map_err(unreadable)?;
     if written > limits.bytes {
         let most = limits.bytes >> 30;

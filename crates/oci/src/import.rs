@@ -1,11 +1,12 @@
 //! Imports images: archives as `docker save`, `buildah push docker-archive:` and OCI tools write them.
 
 use crate::archive::ArchiveFile;
+use crate::compression::{TELLING, decompressed};
 use crate::files::{Durability, touch, write_atomically};
-use crate::manifest::{ConfigFile, architecture};
+use crate::index::{ImageIndex, ImagePlatform, NoneForUs, for_other_platforms, is_index_type};
+use crate::manifest::ConfigFile;
 use crate::unpack::{unpack, unreadable};
 use crate::{ImageConfig, ImageStore, Layer, OciError, digest_of};
-use flate2::read::MultiGzDecoder;
 use ring::digest::{Context, SHA256};
 use serde::Deserialize;
 use std::fs::File;
@@ -23,24 +24,8 @@ pub struct ImportLimits {
 }
 
 #[derive(Deserialize)]
-struct AnyIndex {
-    #[serde(default)]
-    manifests: Vec<AnyDescriptor>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct AnyDescriptor {
-    #[serde(default)]
-    media_type: String,
     digest: Digest,
-    platform: Option<Platform>,
-}
-
-#[derive(Clone, Deserialize)]
-struct Platform {
-    architecture: String,
-    os: String,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +112,11 @@ impl ImageStore {
         change: impl FnOnce(ImageConfig) -> ImageConfig,
     ) -> Result<Digest, OciError> {
         let config: ConfigFile = document(&parts.config, "the image's config")?;
-        check_platform(&config.architecture, &config.os)?;
+        let (os, architecture) = (config.os.clone(), config.architecture.clone());
+        let platform = ImagePlatform { os, architecture, variant: None };
+        if !platform.is_ours() {
+            return Err(OciError::Archive(for_other_platforms(&platform.to_string())));
+        }
         if config.rootfs.diff_ids.len() != parts.layers.len() {
             return Err(OciError::Archive(format!(
                 "The archive is not complete: its image has {} layers and it holds {}.",
@@ -218,18 +207,9 @@ fn unpack_layer(
         ))
     };
     let mut start = Vec::new();
-    source.open_layer(path)?.take(4).read_to_end(&mut start).map_err(unreadable)?;
+    source.open_layer(path)?.take(TELLING).read_to_end(&mut start).map_err(unreadable)?;
     let mut stored = Hashing::new(source.open_layer(path)?);
-    let found = match start.as_slice() {
-        [0x1f, 0x8b, ..] => unpack_hashed(MultiGzDecoder::new(&mut stored), target, limits)?,
-        [0x28, 0xb5, 0x2f, 0xfd] => {
-            return Err(OciError::Archive(
-                "The archive's layers are compressed with zstd: save it with gzip or uncompressed."
-                    .to_owned(),
-            ));
-        }
-        _ => unpack_hashed(&mut stored, target, limits)?,
-    };
+    let found = unpack_hashed(decompressed(&start, &mut stored), target, limits)?;
     if found != *diff_id {
         return Err(damaged());
     }
@@ -251,12 +231,12 @@ fn unpack_hashed(tar: impl Read, target: &Path, limits: &ImportLimits) -> Result
 
 /// Finds the image of this machine's processor in an OCI layout.
 fn oci_parts(archive: &ArchiveFile) -> Result<Parts, OciError> {
-    let mut index: AnyIndex = document(&archive.document("index.json")?, "index.json")?;
+    let mut index: ImageIndex = document(&archive.document("index.json")?, "index.json")?;
     // An index may hold an index for several processors.
     for _ in 0..3 {
-        let chosen = choose(&index.manifests)?;
+        let chosen = index.for_this_machine().map_err(not_for_us)?;
         let bytes = blob(archive, &chosen.digest)?;
-        if !chosen.media_type.contains("index") && !chosen.media_type.contains("manifest.list") {
+        if !is_index_type(&chosen.media_type) {
             let manifest: AnyManifest = document(&bytes, "the image's manifest")?;
             let config = blob(archive, &manifest.config.digest)?;
             let layers = manifest.layers.into_iter().map(|layer| layer.digest);
@@ -268,30 +248,11 @@ fn oci_parts(archive: &ArchiveFile) -> Result<Parts, OciError> {
     Err(OciError::Archive("The archive's index leads to no image.".to_owned()))
 }
 
-fn choose(manifests: &[AnyDescriptor]) -> Result<AnyDescriptor, OciError> {
-    // Attestations stand beside images and are for a platform that is called unknown.
-    let images: Vec<_> = manifests
-        .iter()
-        .filter(|entry| entry.platform.as_ref().is_none_or(|p| p.architecture != "unknown"))
-        .collect();
-    let ours = |entry: &&AnyDescriptor| {
-        entry.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == architecture())
-    };
-    match (images.as_slice(), images.iter().copied().find(ours)) {
-        ([], _) => Err(OciError::Archive("The archive holds no image.".to_owned())),
-        ([one], _) => {
-            if let Some(platform) = &one.platform {
-                check_platform(&platform.architecture, &platform.os)?;
-            }
-            Ok((*one).clone())
-        }
-        (_, Some(ours)) => Ok(ours.clone()),
-        ([first, ..], None) => {
-            if let Some(platform) = &first.platform {
-                check_platform(&platform.architecture, &platform.os)?;
-            }
-            Err(several(images.len()))
-        }
+fn not_for_us(why: NoneForUs) -> OciError {
+    match why {
+        NoneForUs::Empty => OciError::Archive("The archive holds no image.".to_owned()),
+        NoneForUs::Foreign(platforms) => OciError::Archive(for_other_platforms(&platforms)),
+        NoneForUs::Unclear(count) => several(count),
     }
 }
 
@@ -317,16 +278,6 @@ fn saved_parts(archive: &ArchiveFile) -> Result<Parts, OciError> {
         return Err(mismatch(&image.config));
     }
     Ok(Parts { config, layers: image.layers.into_iter().map(|path| (path, None)).collect() })
-}
-
-fn check_platform(found: &str, os: &str) -> Result<(), OciError> {
-    if os == "linux" && found == architecture() {
-        return Ok(());
-    }
-    Err(OciError::Archive(format!(
-        "The image is for {os}/{found}; this server runs linux/{} only.",
-        architecture()
-    )))
 }
 
 fn blob_path(digest: &Digest) -> String {

@@ -19,9 +19,14 @@
 mod archive;
 mod backup;
 mod collect;
+mod compression;
 mod export;
 mod files;
+#[cfg(test)]
+mod fuzz;
+mod header_limit;
 mod import;
+mod index;
 mod layer;
 mod lookup;
 mod manifest;
@@ -36,6 +41,9 @@ use windlass_core::ids::Digest;
 
 pub use collect::UNUSED_GRACE;
 pub use import::ImportLimits;
+pub use index::{
+    ImageIndex, ImagePlatform, IndexEntry, NoneForUs, architecture, for_other_platforms,
+};
 pub use layer::digest_of;
 
 #[derive(Debug, thiserror::Error)]

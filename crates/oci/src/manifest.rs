@@ -138,15 +138,6 @@ impl From<RunConfig> for ImageConfig {
     }
 }
 
-/// Returns the name that the OCI formats use for the processor this was compiled for.
-pub(crate) fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LayerFile {
     /// Bytes of the uncompressed tar.

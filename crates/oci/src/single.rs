@@ -1,15 +1,15 @@
 //! A layer from an archive of files, without an image around it.
 
+use crate::compression::{TELLING, decompressed};
 use crate::unpack::{unpack, unreadable};
 use crate::{ImageStore, ImportLimits, Layer, OciError};
-use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 impl ImageStore {
-    /// Makes a layer of the tar archive at `path`, which may be compressed with gzip. `prepare` may
-    /// look at the unpacked files and change them before they become the layer.
+    /// Makes a layer of the tar archive at `path`, which may be compressed with gzip or zstd.
+    /// `prepare` may look at the unpacked files and change them before they become the layer.
     ///
     /// # Errors
     /// [`OciError::Archive`] with one line for whoever gave the archive.
@@ -33,21 +33,17 @@ impl ImageStore {
 fn unpack_file(path: &Path, fs: &Path, limits: &ImportLimits) -> Result<(), OciError> {
     let mut file = File::open(path).map_err(OciError::io("cannot open", path))?;
     let mut start = Vec::new();
-    file.by_ref().take(2).read_to_end(&mut start).map_err(unreadable)?;
+    file.by_ref().take(TELLING).read_to_end(&mut start).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
     if start.is_empty() {
         return Err(OciError::Archive("The archive is empty.".to_owned()));
     }
-    let file = BufReader::new(file);
-    if start == [0x1f, 0x8b] {
-        // A few bytes of gzip can stand for very many of nothing: that is counted too.
-        let mut plain = MultiGzDecoder::new(file).take(limits.bytes.saturating_mul(2));
-        unpack(&mut plain, fs, limits)?;
-        io::copy(&mut plain, &mut io::sink()).map_err(unreadable)?;
-        Ok(())
-    } else {
-        unpack(file, fs, limits)
-    }
+    let mut plain = decompressed(&start, BufReader::new(file));
+    unpack(&mut plain, fs, limits)?;
+    // A damaged stream may show after the archive's end. A few compressed bytes can stand for very
+    // many of nothing.
+    io::copy(&mut plain.take(limits.bytes), &mut io::sink()).map_err(unreadable)?;
+    Ok(())
 }
 
 #[cfg(test)]

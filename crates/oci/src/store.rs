@@ -1,10 +1,11 @@
 //! Layers and images: adding them and looking them up.
 
 use crate::files::{Durability, make_directory, remove_tree, touch, write_atomically};
+use crate::index::architecture;
 use crate::layer::{digest_of, pack};
 use crate::manifest::{
     CONFIG_TYPE, ConfigFile, Descriptor, Index, LAYER_TYPE, LAYOUT, LayerFile, MANIFEST_TYPE,
-    Manifest, RootFs, architecture,
+    Manifest, RootFs,
 };
 use crate::{ImageConfig, ImageStore, Layer, OciError, ResolvedImage};
 use std::io;

@@ -3,8 +3,10 @@
 //! What is in it is not trusted: no entry may lead out of the directory, by its name or through a
 //! symbolic link that an earlier entry made.
 
+use crate::header_limit::{HeaderLimit, MOST_HEADERS};
 use crate::{ImportLimits, OciError};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
+use std::cell::Cell;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +22,10 @@ const CAPABILITY: &str = "SCHILY.xattr.security.capability";
 /// device nodes, which no container of ours may use, are left out.
 pub(crate) fn unpack(tar: impl Read, fs: &Path, limits: &ImportLimits) -> Result<(), OciError> {
     let mut unpacker = Unpacker { root: fs, directories: Vec::new() };
-    let mut archive = Archive::new(tar);
+    let left = Cell::new(MOST_HEADERS);
+    let left_in_all = limits.bytes.saturating_add(limits.entries.saturating_mul(4096));
+    let left_in_all = left_in_all.saturating_add(MOST_HEADERS);
+    let mut archive = Archive::new(HeaderLimit { inner: tar, left: &left, left_in_all });
     let entries = archive.entries().map_err(unreadable)?;
     let (mut count, mut bytes) = (0_u64, 0_u64);
     for entry in entries {
@@ -35,7 +40,13 @@ pub(crate) fn unpack(tar: impl Read, fs: &Path, limits: &ImportLimits) -> Result
             let most = limits.bytes >> 30;
             return Err(OciError::Archive(format!("A layer is larger than {most} GiB unpacked.")));
         }
+        // What is not read now is passed over on the way to the next.
+        left.set(entry.size().saturating_add(MOST_HEADERS));
+        let kind = entry.header().entry_type();
         unpacker.entry(&mut entry)?;
+        if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+            left.set(MOST_HEADERS);
+        }
     }
     unpacker.finish()
 }

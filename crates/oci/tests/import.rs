@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use windlass_core::ids::Digest;
-use windlass_oci::{ImageConfig, ImageStore, ImportLimits, OciError, digest_of};
+use windlass_oci::{ImageConfig, ImageStore, ImportLimits, OciError, architecture, digest_of};
 
 const LIMITS: ImportLimits = ImportLimits { bytes: 1 << 30, entries: 1_000 };
 
@@ -84,14 +84,6 @@ fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
         builder.append(&header, data.as_bytes()).unwrap();
     }
     builder.into_inner().unwrap()
-}
-
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -274,4 +266,111 @@ fn size_and_number_of_files_are_limited() {
         let error = fixture.store.import_archive(&path, &limits, |config| config).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
     }
+}
+
+#[test]
+fn layers_may_be_packed_with_gzip_or_zstd() {
+    let fixture = fixture();
+    let layer = tar_of(&[Item::File("a", "12345"), Item::Link("b", "a")]);
+    let zstd = |bytes: &[u8]| {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    };
+    let config = serde_json::json!({
+        "architecture": architecture(), "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(&layer)]},
+    });
+    let config = config.to_string().into_bytes();
+    // Frames may follow each other, and some tools put in such as are to be skipped.
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9][..], &zstd(&layer)].concat();
+    let halves = [zstd(&layer[..600]), zstd(&layer[600..])].concat();
+    let mut images = Vec::new();
+    for packed in [layer.clone(), gzip(&layer), zstd(&layer), skipped, halves] {
+        // Each time into a store that knows nothing.
+        let store = ImageStore::open(&fixture.directory.path().join(digest_of(&packed).hex()));
+        let (store, file) = (store.unwrap(), fixture.file("layer", &packed));
+        let layers = [(file.clone(), digest_of(&packed))];
+        let image = store.import_blobs(config.clone(), &layers, &LIMITS, |config| config).unwrap();
+        let resolved = store.resolve(&image).unwrap();
+        let read = resolved.read_file(Path::new("/b"), 100).unwrap();
+        assert_eq!(read.as_deref(), Some(&b"12345"[..]));
+        images.push(image);
+        // What was pushed is not what the manifest says.
+        std::fs::write(&file, zstd(b"something else")).unwrap();
+        let other = ImageStore::open(&fixture.directory.path().join("other")).unwrap();
+        assert!(other.import_blobs(config.clone(), &layers, &LIMITS, |config| config).is_err());
+    }
+    images.dedup();
+    assert_eq!(images.len(), 1, "how it was packed does not matter");
+    let archive = saved(&[layer], architecture());
+    let plain = fixture.import(&archive).unwrap();
+    assert_eq!(fixture.import(&zstd(&archive)).unwrap(), plain, "an archive as a whole, too");
+}
+
+#[test]
+fn a_few_compressed_bytes_do_not_fill_the_memory() {
+    let fixture = fixture();
+    // A name of 64 MiB, which is held in memory.
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(64 << 20);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let mut layer = header.as_bytes().to_vec();
+    layer.resize(layer.len() + (64 << 20), b'n');
+    layer.extend(tar_of(&[Item::File("a", "x")]));
+    let text = fixture.refused(&saved(&[gzip(&layer)], architecture()));
+    assert!(text.contains("headers of a file take more than 1024 KiB"), "{text}");
+    // As the archive itself.
+    let text = fixture.refused(&gzip(&layer));
+    assert!(text.contains("headers of a file take more than 1024 KiB"), "{text}");
+}
+
+/// An OCI layout with an image for each of these processors.
+fn layout(processors: &[&str]) -> Vec<u8> {
+    let layer = tar_of(&[Item::File("a", "12345")]);
+    let mut blobs = vec![layer.clone()];
+    let entries: Vec<_> = processors
+        .iter()
+        .map(|processor| {
+            let config = serde_json::json!({
+                "architecture": processor, "os": "linux", "config": {},
+                "rootfs": {"type": "layers", "diff_ids": [digest_of(&layer)]},
+            });
+            let config = config.to_string().into_bytes();
+            let manifest = serde_json::json!({
+                "config": {"digest": digest_of(&config)}, "layers": [{"digest": digest_of(&layer)}],
+            });
+            let manifest = manifest.to_string().into_bytes();
+            let digest = digest_of(&manifest);
+            blobs.extend([config, manifest]);
+            serde_json::json!({"digest": digest, "platform": {"os": "linux", "architecture": processor}})
+        })
+        .collect();
+    let inner = serde_json::json!({"manifests": entries}).to_string().into_bytes();
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let outer =
+        serde_json::json!({"manifests": [{"mediaType": kind, "digest": digest_of(&inner)}]});
+    blobs.push(inner);
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, bytes: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, bytes).unwrap();
+    };
+    add("index.json", outer.to_string().as_bytes());
+    for blob in &blobs {
+        add(&format!("blobs/sha256/{}", digest_of(blob).hex()), blob);
+    }
+    builder.into_inner().unwrap()
+}
+
+#[test]
+fn of_an_index_the_machines_own_image_is_taken() {
+    let fixture = fixture();
+    let image = fixture.import(&layout(&["s390x", architecture()])).unwrap();
+    assert_eq!(fixture.store.resolve(&image).unwrap().layers.len(), 1);
+    let text = fixture.refused(&layout(&["s390x", "riscv64"]));
+    assert!(text.contains("is for linux/s390x, linux/riscv64; this server"), "{text}");
+    assert_eq!(fixture.refused(&layout(&["unknown"])), "The archive holds no image.");
 }

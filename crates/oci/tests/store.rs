@@ -423,5 +423,6 @@ fn a_small_layer_is_committed_fast() {
         .min()
         .unwrap();
     println!("ten files: {best:?}");
-    assert!(best < Duration::from_millis(5), "{best:?}");
+    // A millisecond on an idle machine; the limit is for one that computes something else.
+    assert!(best < Duration::from_millis(500), "{best:?}");
 }

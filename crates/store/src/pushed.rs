@@ -1,6 +1,6 @@
 //! What was pushed to the registry: manifests, tags, and which repository may use which blob.
 
-use crate::{Result, Store, parsed};
+use crate::{Result, Store, parsed, parsed_optional};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::ids::{AppId, Digest};
@@ -15,10 +15,11 @@ pub struct PushedManifest {
     pub media_type: String,
     /// The manifest as it was pushed.
     pub document: Vec<u8>,
-    /// Of the image's config, by which clients name an image.
-    pub config: Digest,
-    /// What it became in the image store.
-    pub image: Digest,
+    /// Of the image's config, by which clients name an image. Of an index it is the config of the
+    /// image that is for this server.
+    pub config: Option<Digest>,
+    /// What it became in the image store; `None` if this server cannot run it.
+    pub image: Option<Digest>,
     pub pushed_at: u64,
 }
 
@@ -29,8 +30,8 @@ fn manifest(row: &Row<'_>) -> rusqlite::Result<PushedManifest> {
         digest: parsed(row, "digest")?,
         media_type: row.get("media_type")?,
         document: row.get("document")?,
-        config: parsed(row, "config")?,
-        image: parsed(row, "image")?,
+        config: parsed_optional(row, "config")?,
+        image: parsed_optional(row, "image")?,
         pushed_at: row.get::<_, i64>("pushed_at")? as u64,
     })
 }
@@ -45,15 +46,15 @@ impl Store {
         transaction.execute(
             "INSERT INTO registry_manifests (app, process, digest, media_type, document, config, image, pushed_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (app, process, digest) DO UPDATE SET media_type = ?4, image = ?7, pushed_at = ?8",
+             ON CONFLICT (app, process, digest) DO UPDATE SET media_type = ?4, config = ?6, image = ?7, pushed_at = ?8",
             params![
                 app,
                 process,
                 digest,
                 new.media_type,
                 new.document,
-                new.config.as_str(),
-                new.image.as_str(),
+                new.config.as_ref().map(Digest::as_str),
+                new.image.as_ref().map(Digest::as_str),
                 new.pushed_at as i64
             ],
         )?;
@@ -166,14 +167,20 @@ impl Store {
         Ok(size.map(|size| size as u64))
     }
 
-    /// Returns manifests without a tag that were pushed before `before`.
+    /// Returns manifests without a tag that were pushed before `before` and of which no index has
+    /// them.
     pub fn untagged_manifests(&self, before: u64) -> Result<Vec<PushedManifest>> {
         let connection = self.connection();
         let mut statement = connection.prepare(
             "SELECT * FROM registry_manifests WHERE pushed_at < ?1 AND NOT EXISTS (
                 SELECT 1 FROM registry_tags WHERE registry_tags.app = registry_manifests.app
                     AND registry_tags.process = registry_manifests.process
-                    AND registry_tags.digest = registry_manifests.digest)",
+                    AND registry_tags.digest = registry_manifests.digest)
+                AND NOT EXISTS (
+                SELECT 1 FROM registry_manifests AS other WHERE other.app = registry_manifests.app
+                    AND other.process = registry_manifests.process
+                    AND other.digest <> registry_manifests.digest
+                    AND instr(CAST(other.document AS TEXT), registry_manifests.digest) > 0)",
         )?;
         let found = statement.query_map([before as i64], manifest)?;
         Ok(found.collect::<rusqlite::Result<_>>()?)

@@ -8,21 +8,25 @@ mod path;
 mod range;
 mod uploads;
 
-use crate::convention::auth::secret;
+use crate::convention::audit::{self, Peer, RequestId};
+use crate::convention::auth::{authenticate, secret};
 use crate::convention::{ApiError, Endpoints, Needs};
 use crate::state::ApiState;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use error::Refusal;
 use http::header::HeaderValue;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Extensions, HeaderMap, Method, StatusCode};
 use path::Target;
-use windlass_control::distribution::Repository;
-use windlass_control::records::User;
+use std::net::IpAddr;
+use windlass_control::distribution::{Reference, Repository};
+use windlass_control::records::{Token, User};
 use windlass_control::{Platform, PlatformError};
 use windlass_core::access::{Permission, Wants};
+use windlass_core::ids::Digest;
 
 pub(crate) use blobs::{file_part, pieces};
 
@@ -46,26 +50,39 @@ pub(crate) fn endpoints() -> Endpoints {
 struct Asked {
     platform: Platform,
     user: User,
+    token: Token,
     repository: Repository,
     method: Method,
     headers: HeaderMap,
+    /// Where it came from, and its number.
+    extensions: Extensions,
     query: String,
 }
 
 /// Says that the registry is here, and whether the credentials are good.
-async fn version(State(state): State<ApiState>, headers: HeaderMap) -> Response {
-    let answer = match authenticate(&state, &headers, Wants::FETCH) {
+async fn version(
+    State(state): State<ApiState>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Response {
+    let from = peer.map(|Extension(peer)| peer.0);
+    let answer = match user_of(&state, &headers, from, Wants::FETCH) {
         Ok(_) => axum::Json(serde_json::json!({})).into_response(),
         Err(refusal) => refusal.into_response(),
     };
     with_version(answer)
 }
 
-fn authenticate(state: &ApiState, headers: &HeaderMap, wants: Wants) -> Result<User> {
+fn user_of(
+    state: &ApiState,
+    headers: &HeaderMap,
+    from: Option<IpAddr>,
+    wants: Wants,
+) -> Result<(Token, User)> {
     let secret = secret(headers).ok_or_else(ApiError::unauthorized)?;
-    let (token, user) = state.platform.authenticate(&secret)?;
+    let (token, user) = authenticate(&state.platform, &secret, headers, from)?;
     state.platform.require_scope(&token, wants)?;
-    Ok(user)
+    Ok((token, user))
 }
 
 async fn answer(State(state): State<ApiState>, request: Request) -> Response {
@@ -81,18 +98,19 @@ fn with_version(mut response: Response) -> Response {
 async fn answered(state: &ApiState, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let wants = if parts.method.is_safe() { Wants::FETCH } else { Wants::PUSH };
-    let user = authenticate(state, &parts.headers, wants)?;
+    let from = parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let (token, user) = user_of(state, &parts.headers, from, wants)?;
     let (repository, target) = path::parse(parts.uri.path())?;
     let platform = state.platform.clone();
-    let app = platform.app(&user, repository.app).map_err(|error| match error {
+    let found = platform.app_to(&user, repository.app, Permission::Deploy);
+    let app = found.map_err(|error| match error {
         PlatformError::NotFound { .. } => Refusal::name_unknown(repository.app),
         other => Refusal::from(other),
     })?;
-    platform.require(&user, &app, Permission::Deploy)?;
     let repository = Repository { app, process: repository.process };
-    let (method, headers) = (parts.method, parts.headers);
+    let (method, headers, extensions) = (parts.method, parts.headers, parts.extensions);
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let asked = Asked { platform, user, repository, method, headers, query };
+    let asked = Asked { platform, user, token, repository, method, headers, extensions, query };
     dispatch(&asked, target, body).await
 }
 
@@ -116,6 +134,24 @@ impl Asked {
     /// Returns the path of the repository.
     fn path(&self) -> String {
         format!("/v2/{}/{}", self.repository.app.name, self.repository.process)
+    }
+
+    /// Writes down that the repository was changed.
+    fn record(&self, what: &str, reference: &Reference, digest: Option<&Digest>) {
+        let process = &self.repository.process;
+        let mut action = match reference {
+            Reference::Tag(tag) => format!("container {what} {process}:{tag}"),
+            Reference::Digest(digest) => format!("container {what} {process}@{digest}"),
+        };
+        if let (Reference::Tag(_), Some(digest)) = (reference, digest) {
+            action.push_str(&format!("@{digest}"));
+        }
+        let (peer, request) = (self.extensions.get::<Peer>(), self.extensions.get::<RequestId>());
+        let token = Some(self.token.description.clone());
+        let mut entry = audit::of_page(&self.user, token, action, peer.copied(), request.cloned());
+        let app = &self.repository.app;
+        entry.app = Some((app.id, app.name.to_string()));
+        self.platform.record_activity(entry);
     }
 
     /// Returns the first value of a key in the query.

@@ -26,11 +26,15 @@ pub(super) fn wanted(header: Option<&str>, size: u64) -> Result<Option<(u64, u64
     Ok(Some((first, last - first + 1)))
 }
 
-/// Reads where a chunk of an upload begins: `Content-Range: 0-99` or `bytes 0-99/*`.
-pub(super) fn chunk_begins(header: Option<&str>) -> Option<u64> {
-    let text = header?.trim();
+/// Reads the first and the last byte of a chunk of an upload: `Content-Range: 0-99` or
+/// `bytes 0-99/*`.
+pub(super) fn chunk(header: &str) -> Option<(u64, u64)> {
+    let text = header.trim();
     let text = text.strip_prefix("bytes ").unwrap_or(text);
-    text.split_once('-')?.0.trim().parse().ok()
+    let text = text.split_once('/').map_or(text, |(range, _)| range);
+    let (first, last) = text.split_once('-')?;
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first <= last).then_some((first, last))
 }
 
 #[cfg(test)]
@@ -60,12 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn where_chunks_begin() {
-        assert_eq!(chunk_begins(Some("0-99")), Some(0));
-        assert_eq!(chunk_begins(Some("100-199")), Some(100));
-        assert_eq!(chunk_begins(Some("bytes 100-199/*")), Some(100));
-        for nothing in [None, Some(""), Some("x-1"), Some("-5")] {
-            assert_eq!(chunk_begins(nothing), None, "{nothing:?}");
+    fn where_chunks_begin_and_end() {
+        assert_eq!(chunk("0-99"), Some((0, 99)));
+        assert_eq!(chunk("100-199"), Some((100, 199)));
+        assert_eq!(chunk("bytes 100-199/*"), Some((100, 199)));
+        assert_eq!(chunk(" 0-0/1"), Some((0, 0)));
+        for nothing in ["", "x-1", "-5", "5-", "9-1", "0", "bytes=0-1", "99999999999999999999-1"] {
+            assert_eq!(chunk(nothing), None, "{nothing:?}");
         }
     }
 }

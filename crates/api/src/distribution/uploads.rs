@@ -6,7 +6,7 @@ use crate::heroku::next_piece;
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
-use http::header::CONTENT_RANGE;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use windlass_control::distribution::{BlobUpload, DistributionError, Repository};
 use windlass_core::ids::Digest;
 
@@ -67,14 +67,21 @@ pub(super) fn cancel(asked: &Asked, id: &str) -> Result<Response> {
     Ok(empty(StatusCode::NO_CONTENT, &[]))
 }
 
-/// Refuses a chunk that does not begin where the last one ended.
+/// Refuses a chunk that does not begin where the last one ended, or is not as long as it says.
 fn check_place(asked: &Asked, upload: &BlobUpload) -> Result<()> {
-    let header = asked.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let Some(header) = asked.headers.get(CONTENT_RANGE) else { return Ok(()) };
     let at = upload.bytes();
-    match range::chunk_begins(header) {
-        Some(begins) if begins != at => Err(DistributionError::RangeInvalid { at }.into()),
-        _ => Ok(()),
+    let Some((first, last)) = header.to_str().ok().and_then(range::chunk).filter(|c| c.0 == at)
+    else {
+        return Err(DistributionError::RangeInvalid { at }.into());
+    };
+    let length = asked.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length: Option<u64> = length.and_then(|length| length.parse().ok());
+    if length.is_some_and(|length| length != 0 && length - 1 != last - first) {
+        let message = "the chunk is not as long as its Content-Range says";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "SIZE_INVALID", message));
     }
+    Ok(())
 }
 
 /// Takes what comes. A client whose connection breaks may go on; one whose bytes are refused may not.

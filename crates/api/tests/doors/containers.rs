@@ -9,26 +9,25 @@ use std::io::Write;
 use windlass_core::ids::Digest;
 use windlass_oci::digest_of;
 
-const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// A registry with the repositories `shop/web` and `shop/worker`.
-struct Registry {
-    server: Server,
+pub struct Registry {
+    pub server: Server,
 }
 
 /// An image, ready to be pushed.
-struct Image {
-    config: Vec<u8>,
-    layer: Vec<u8>,
+pub struct Image {
+    pub config: Vec<u8>,
+    pub layer: Vec<u8>,
 }
 
 impl Image {
-    fn new(content: &str) -> Self {
+    pub fn new(content: &str) -> Self {
         Self::of_architecture(content, if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" })
     }
 
-    fn of_architecture(content: &str, architecture: &str) -> Self {
+    pub fn of_architecture(content: &str, architecture: &str) -> Self {
         let tar = tar_of("hello", content.as_bytes());
         let config = json!({
             "architecture": architecture, "os": "linux", "config": {"Cmd": ["/hello"]},
@@ -39,7 +38,7 @@ impl Image {
         Self { config: config.to_string().into_bytes(), layer: layer.finish().unwrap() }
     }
 
-    fn manifest(&self) -> Value {
+    pub fn manifest(&self) -> Value {
         let part = |kind: &str, bytes: &[u8]| {
             json!({
                 "mediaType": format!("application/vnd.docker.{kind}"),
@@ -55,7 +54,7 @@ impl Image {
 }
 
 /// A tar of one file.
-fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
+pub fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = vec![0_u8; 512];
     let mut put =
         |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
@@ -78,14 +77,14 @@ fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 impl Registry {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let server = Server::start().await;
         server.app("shop").await;
         Self { server }
     }
 
     /// Sends as docker does: any user name, the token as the password.
-    async fn send(
+    pub async fn send(
         &self,
         method: Method,
         path: &str,
@@ -101,22 +100,22 @@ impl Registry {
         self.server.send_as_is(method, path, &all, body).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], b"").await
     }
 
-    async fn push_blob(&self, repository: &str, bytes: &[u8]) -> Answer {
+    pub async fn push_blob(&self, repository: &str, bytes: &[u8]) -> Answer {
         let path = format!("/v2/{repository}/blobs/uploads/?digest={}", digest_of(bytes));
         self.send(Method::POST, &path, &[], bytes).await
     }
 
-    async fn push_manifest(&self, repository: &str, tag: &str, manifest: &Value) -> Answer {
+    pub async fn push_manifest(&self, repository: &str, tag: &str, manifest: &Value) -> Answer {
         let path = format!("/v2/{repository}/manifests/{tag}");
         let kind = [("content-type", DOCKER)];
         self.send(Method::PUT, &path, &kind, manifest.to_string().as_bytes()).await
     }
 
-    async fn push(&self, repository: &str, tag: &str, image: &Image) -> Answer {
+    pub async fn push(&self, repository: &str, tag: &str, image: &Image) -> Answer {
         for blob in [&image.config, &image.layer] {
             assert_eq!(self.push_blob(repository, blob).await.status, StatusCode::CREATED);
         }
@@ -124,7 +123,7 @@ impl Registry {
     }
 
     /// Begins an upload; returns where it goes on.
-    async fn begin(&self, repository: &str) -> String {
+    pub async fn begin(&self, repository: &str) -> String {
         let path = format!("/v2/{repository}/blobs/uploads/");
         let begun = self.send(Method::POST, &path, &[], b"").await;
         assert_eq!(begun.status, StatusCode::ACCEPTED, "{begun:?}");
@@ -132,14 +131,14 @@ impl Registry {
     }
 }
 
-fn header(answer: &Answer, name: &str) -> String {
+pub fn header(answer: &Answer, name: &str) -> String {
     let value = answer.headers.get(name).unwrap_or_else(|| panic!("{name}: {answer:?}"));
     value.to_str().unwrap().to_owned()
 }
 
 /// Checks the status and the registry's own code, and returns the message.
 #[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str) -> String {
+pub fn refused(answer: &Answer, status: u16, code: &str) -> String {
     let error = &answer.json()["errors"][0];
     assert_eq!(
         (answer.status.as_u16(), error["code"].as_str()),
@@ -299,20 +298,12 @@ async fn blobs_are_shared_between_repositories_only_by_who_may_see_both() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_here_is_refused_when_it_is_pushed() {
+async fn what_is_damaged_or_too_large_is_refused_when_it_is_pushed() {
     let registry = Registry::start().await;
     let image = Image::new("one");
     let missing = registry.push_manifest("shop/web", "latest", &image.manifest()).await;
     let config = digest_of(&image.config).to_string();
     assert!(refused(&missing, 400, "MANIFEST_BLOB_UNKNOWN").contains(&config));
-
-    let foreign = Image::of_architecture("one", "s390x");
-    let answer = registry.push("shop/web", "latest", &foreign).await;
-    assert!(refused(&answer, 400, "MANIFEST_INVALID").contains("for linux/s390x"));
-
-    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []});
-    let answer = registry.push_manifest("shop/web", "latest", &index).await;
-    assert!(refused(&answer, 400, "MANIFEST_INVALID").contains("--provenance=false"));
 
     // The layer is not what the config says.
     let mut damaged = Image::new("one");

@@ -23,8 +23,16 @@ impl Platform {
         self.expire_blob_uploads();
         let before = now_ms().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let _alone = self.distribution().collecting.write().await;
-        for old in self.store().untagged_manifests(before)? {
-            self.store().delete_pushed_manifest(old.app, &old.process, &old.digest)?;
+        // With an index the parts go that no other index names.
+        loop {
+            let mut removed = false;
+            for old in self.store().untagged_manifests(before)? {
+                removed |=
+                    self.store().delete_pushed_manifest(old.app, &old.process, &old.digest)?;
+            }
+            if !removed {
+                break;
+            }
         }
         let used = self.store().drop_unused_registry_blobs(before)?;
         let used: BTreeSet<String> = used.iter().map(|digest| digest.hex().to_owned()).collect();

@@ -1,22 +1,15 @@
 //! Manifests: pushed ones, and those of images that were built here.
 
 use super::blobs::release_named;
-use super::manifest::{Blob, ImageManifest};
-use super::uploads::too_large;
+use super::manifest::is_index;
 use super::{DistributionError, Reference, Repository, Result};
-use crate::build::IMAGE_LIMITS;
-use crate::platform::now_ms;
-use crate::records::{PushedManifest, Release, User};
-use crate::run::container_image;
+use crate::records::{PushedManifest, Release};
 use crate::{Platform, PlatformError};
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use windlass_core::ids::Digest;
-use windlass_oci::{IMAGE_MANIFEST_TYPE, digest_of};
+use windlass_oci::{IMAGE_MANIFEST_TYPE, ImageIndex};
 
-/// Configs of images larger than this are refused, in bytes.
-const CONFIG_BYTES: u64 = 4 << 20;
 /// In how many of the newest releases images are looked for.
 const RELEASES: u32 = 100;
 
@@ -35,102 +28,14 @@ impl From<PushedManifest> for StoredManifest {
 }
 
 impl Platform {
-    /// Takes a manifest whose blobs were pushed before, and unpacks its image. Returns its digest.
-    ///
-    /// # Errors
-    /// `ManifestInvalid` with one line if the image cannot be run here.
-    pub async fn push_manifest(
-        &self,
-        user: &User,
-        repository: &Repository,
-        reference: &Reference,
-        content_type: Option<&str>,
-        document: Bytes,
-    ) -> Result<Digest> {
-        let digest = digest_of(&document);
-        let tag = match reference {
-            Reference::Digest(named) if *named != digest => {
-                return Err(DistributionError::DigestInvalid(format!(
-                    "the manifest has the digest {digest}, not {named}"
-                )));
-            }
-            Reference::Digest(_) => None,
-            Reference::Tag(tag) => Some(tag.as_str()),
-        };
-        let manifest = ImageManifest::read(&document, content_type)?;
-        let limit = self.settings().build.image_bytes;
-        if manifest.size() > limit || manifest.config.size > CONFIG_BYTES {
-            return Err(DistributionError::ManifestInvalid(too_large(limit)));
-        }
-        let image = self.import_pushed(repository, &manifest).await?;
-        let pushed = PushedManifest {
-            app: repository.app.id,
-            process: repository.process.clone(),
-            digest: digest.clone(),
-            media_type: manifest.media_type,
-            document: document.to_vec(),
-            config: manifest.config.digest.clone(),
-            image,
-            pushed_at: now_ms(),
-        };
-        self.store().save_pushed_manifest(&pushed, tag)?;
-        let short = &manifest.config.digest.hex()[..12];
-        let line = format!("Push {} image {short} by user {}", repository.process, user.email);
-        self.logs().append(repository.app.id, "app[api]", &line);
-        Ok(digest)
-    }
-
-    async fn import_pushed(
-        &self,
-        repository: &Repository,
-        manifest: &ImageManifest,
-    ) -> Result<Digest> {
-        let config = self.blob_file_of(repository, &manifest.config).await?;
-        let mut layers: Vec<(PathBuf, Digest)> = Vec::new();
-        for layer in &manifest.layers {
-            layers.push((self.blob_file_of(repository, layer).await?, layer.digest.clone()));
-        }
-        let stopped = "the import of a pushed image stopped";
-        let turn = self.distribution().importing().acquire().await;
-        let _turn = turn.map_err(|error| PlatformError::internal(stopped, error))?;
-        self.refuse_if_disk_is_full()?;
-        let images = self.images().clone();
-        let imported = tokio::task::spawn_blocking(move || -> crate::Result<Digest> {
-            let config = std::fs::read(&config)
-                .map_err(|error| PlatformError::internal("a pushed config is lost", error))?;
-            Ok(images.import_blobs(config, &layers, &IMAGE_LIMITS, container_image::mark)?)
-        });
-        let imported = imported.await.map_err(|error| PlatformError::internal(stopped, error))?;
-        imported.map_err(|error| match error {
-            PlatformError::Invalid(why) => DistributionError::ManifestInvalid(why),
-            other => other.into(),
-        })
-    }
-
-    async fn blob_file_of(&self, repository: &Repository, blob: &Blob) -> Result<PathBuf> {
-        let content = match self.registry_blob(repository, &blob.digest) {
-            Err(DistributionError::BlobUnknown(digest)) => {
-                return Err(DistributionError::ManifestBlobUnknown(digest));
-            }
-            found => found?,
-        };
-        if content.size() != blob.size {
-            return Err(DistributionError::ManifestInvalid(format!(
-                "the blob {} has {} bytes, not {}",
-                blob.digest,
-                content.size(),
-                blob.size
-            )));
-        }
-        self.file_of_blob(repository, &blob.digest, content).await
-    }
-
     /// Finds a manifest: one that was pushed, else that of a release's image. `latest` is then the
-    /// current release's, `v12` that of release 12.
+    /// current release's, `v12` that of release 12. Who does not take indexes and asks for the tag
+    /// of one gets the manifest of its image for this server.
     pub fn registry_manifest(
         &self,
         repository: &Repository,
         reference: &Reference,
+        takes_indexes: bool,
     ) -> Result<StoredManifest> {
         let (app, process) = (repository.app.id, &repository.process);
         let digest = match reference {
@@ -140,7 +45,8 @@ impl Platform {
         if let Some(digest) = &digest
             && let Some(pushed) = self.store().pushed_manifest(app, process, digest)?
         {
-            return Ok(pushed.into());
+            let exactly = takes_indexes || matches!(reference, Reference::Digest(_));
+            return Ok(if exactly { pushed } else { self.in_index(pushed)? }.into());
         }
         let image = match (digest, release_named(reference)) {
             (Some(digest), _) => self.built_images(repository)?.into_iter().find(|i| *i == digest),
@@ -162,6 +68,22 @@ impl Platform {
         })
     }
 
+    /// Returns the manifest of an index that is for this server; the index itself if there is none.
+    fn in_index(&self, index: PushedManifest) -> Result<PushedManifest> {
+        let mut at = index.clone();
+        // An index may hold an index. None holds itself.
+        while is_index(&at.media_type) {
+            let read = serde_json::from_slice::<ImageIndex>(&at.document).ok();
+            let chosen = read.as_ref().and_then(|index| index.for_this_machine().ok());
+            let Some(chosen) = chosen else { return Ok(index) };
+            match self.store().pushed_manifest(index.app, &index.process, &chosen.digest)? {
+                Some(found) => at = found,
+                None => return Ok(index),
+            }
+        }
+        Ok(at)
+    }
+
     /// Returns a repository's tags in order: those that were pushed, and those of kept releases.
     pub fn registry_tags(&self, repository: &Repository) -> Result<Vec<String>> {
         let (app, process) = (&repository.app, &repository.process);
@@ -173,7 +95,7 @@ impl Platform {
                 tags.insert(format!("v{}", release.version));
             }
         }
-        if self.registry_manifest(repository, &Reference::Tag("latest".to_owned())).is_ok() {
+        if self.registry_manifest(repository, &Reference::Tag("latest".to_owned()), true).is_ok() {
             tags.insert("latest".to_owned());
         }
         Ok(tags.into_iter().collect())

@@ -8,10 +8,12 @@ mod blobs;
 mod collect;
 mod manifest;
 mod manifests;
+mod push;
 mod uploads;
 
 pub use blobs::BlobContent;
 pub(crate) use blobs::Pieces;
+pub use manifest::takes_indexes;
 pub use manifests::StoredManifest;
 pub use uploads::BlobUpload;
 

@@ -1,6 +1,7 @@
 //! Why a registry gave no image: buildah's words turned into one line that says what to do.
 
 use super::reference::ImageReference;
+use windlass_oci::architecture;
 
 /// Returns the line for an image that could not be pulled. `has_login` says whether a login to its
 /// registry is stored.
@@ -99,15 +100,6 @@ fn last_words(said: &str) -> &str {
     let line = said.lines().map(str::trim).rfind(|line| !line.is_empty());
     let line = line.unwrap_or("buildah did not say why");
     line.strip_prefix("Error: ").unwrap_or(line).trim_end_matches('.')
-}
-
-/// This machine's processor, as images name it.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -79,20 +79,24 @@ impl Platform {
         id: &Digest,
     ) -> Result<(Digest, String)> {
         let pushed = self.store().pushed_manifests(app.id)?;
-        let matching = || pushed.iter().filter(|p| p.config == *id || p.digest == *id);
-        let found = matching().find(|pushed| pushed.process == *process);
-        let found = found.or_else(|| matching().next()).ok_or_else(|| {
+        let mut matching: Vec<_> =
+            pushed.iter().filter(|p| p.config.as_ref() == Some(id) || p.digest == *id).collect();
+        matching.sort_by_key(|pushed| (pushed.image.is_none(), pushed.process != *process));
+        let found = *matching.first().ok_or_else(|| {
             PlatformError::Invalid(format!(
                 "No image {id} was pushed for {process} of {0}: push it to {0}/{process} first.",
                 app.name
             ))
         })?;
-        if self.images().resolve(&found.image).is_err() {
+        let Some(image) = &found.image else {
+            return Err(PlatformError::Invalid(self.why_not_run(found)));
+        };
+        if self.images().resolve(image).is_err() {
             return Err(PlatformError::Invalid(format!(
                 "The image that was pushed for {process} is no longer kept: push it again."
             )));
         }
-        let (image, mut of_web) = self.processes_of(found.image.clone()).await?;
+        let (image, mut of_web) = self.processes_of(image.clone()).await?;
         let command = of_web.remove(&ProcessType::web()).unwrap_or_default();
         Ok((image, command))
     }

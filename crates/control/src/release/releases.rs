@@ -41,7 +41,7 @@ impl Platform {
         &self,
         user: &User,
         app: &App,
-        request: ReleaseRequest,
+        mut request: ReleaseRequest,
         mut options: DeployOptions<'_>,
     ) -> Result<Deployed> {
         self.refuse_beside_canary(app)?;
@@ -50,6 +50,7 @@ impl Platform {
         if request.new.image.is_some() {
             self.admit_release(app, &expected).await?;
         }
+        request.new.manifest.metadata = self.deploys(app)?.metadata;
         let release = self.store().insert_release(&request.new, now_ms())?;
         if let Some(created) = options.created.take() {
             created(&release);

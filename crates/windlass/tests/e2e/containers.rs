@@ -15,14 +15,14 @@ use windlass_testkit::server::TestServer;
 use windlass_testkit::{skip, wait_until};
 
 /// Somebody who makes images and pushes them to the server.
-struct Pusher {
-    maker: Maker,
+pub struct Pusher {
+    pub maker: Maker,
     server: Arc<TestServer>,
 }
 
 impl Pusher {
     /// `None` (and says why) where that cannot be.
-    fn new(server: &Arc<TestServer>) -> Option<Self> {
+    pub fn new(server: &Arc<TestServer>) -> Option<Self> {
         if !Path::new("/usr/bin/skopeo").exists() {
             skip("skopeo is not installed");
             return None;
@@ -30,7 +30,7 @@ impl Pusher {
         Some(Self { maker: Maker::new()?, server: server.clone() })
     }
 
-    fn login(&self) -> String {
+    pub fn login(&self) -> String {
         format!("_:{}", self.server.token())
     }
 
@@ -64,7 +64,7 @@ impl Pusher {
     }
 }
 
-fn skopeo(arguments: &[&str]) -> Finished {
+pub fn skopeo(arguments: &[&str]) -> Finished {
     let policy = ["--insecure-policy"];
     command::run(Command::new("skopeo").args(policy).args(arguments), b"")
 }
