@@ -1,103 +1,96 @@
-//! The pages of a login by a browser. They need no scripts, and load nothing.
+//! The pages of a login by a browser. They work without scripts, but for passkeys.
 
-use axum::response::{Html, IntoResponse};
+use super::page_shell::{alert, escaped, page};
+use axum::response::Response;
 use http::StatusCode;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
 use std::net::IpAddr;
 
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// Whether a login can be decided by a passkey.
+pub(super) enum PasskeyOffer {
+    /// Nobody has one.
+    No,
+    /// Yes: the path at which to ask for a challenge.
+    Here(String),
+    /// At this address of the server only.
+    At(String),
+}
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:30rem;margin:4rem auto;padding:0 1rem;color:#222;background:#fff}\
-h1{font-size:1.4rem}label{display:block;margin:1rem 0 .2rem}input{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;border:1px solid #888;border-radius:4px}\
-button{font:inherit;padding:.5rem 1rem;margin:1.5rem .5rem 0 0;border:1px solid #555;border-radius:4px;background:#eee;cursor:pointer}\
-button.yes{background:#2457a6;border-color:#2457a6;color:#fff}.wrong{color:#a11;font-weight:600}small{color:#555}\
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}input,button{background:#222;color:#ddd}small{color:#aaa}.wrong{color:#f77}}";
+/// What somebody is asked.
+pub(super) struct Question<'a> {
+    pub(super) client: &'a str,
+    pub(super) from: Option<IpAddr>,
+    /// What was wrong with the last answer.
+    pub(super) wrong: Option<&'a str>,
+    pub(super) passkey: PasskeyOffer,
+}
 
 /// Asks who somebody is, for the client that waits.
-pub(super) fn ask(
-    status: StatusCode,
-    client: &str,
-    from: Option<IpAddr>,
-    wrong: Option<&str>,
-) -> impl IntoResponse + use<> {
-    let from = from.map(|address| format!(" at {address}")).unwrap_or_default();
-    let wrong = wrong.map(|text| format!("<p class=wrong role=alert>{}</p>", escaped(text)));
+pub(super) fn ask(status: StatusCode, question: &Question<'_>) -> Response {
+    let from = question.from.map(|address| format!(" at {address}")).unwrap_or_default();
+    // A field that is focused opens a phone's keyboard, which would hide the passkey's button.
+    let focus = if matches!(question.passkey, PasskeyOffer::Here(_)) { "" } else { " autofocus" };
     let body = format!(
         "<h1>Log in to Windlass</h1>\
          <p><strong>{client}</strong>{from} asks to be logged in as you. \
-         Go on only if you have just started that login yourself.</p>{wrong}\
+         Go on only if you have just started that login yourself.</p>{wrong}{passkey}\
          <form method=post autocomplete=off>\
          <label for=token>Your token</label>\
-         <input id=token name=token type=password required autofocus spellcheck=false>\
+         <input id=token name=token type=password required{focus} spellcheck=false>\
          <label for=code>Two-factor code</label>\
-         <input id=code name=code inputmode=numeric autocomplete=one-time-code>\
-         <small>Only if you have switched two-factor authentication on.</small><br>\
-         <button class=yes>Log in</button>\
-         <button name=refuse value=yes formnovalidate>Refuse</button></form>",
-        client = escaped(client),
-        wrong = wrong.unwrap_or_default(),
+         <input id=code name=code inputmode=numeric autocomplete=one-time-code aria-describedby=about-code>\
+         <small id=about-code>Only if you have switched two-factor authentication on.</small>\
+         <div class=buttons><button class=yes>Log in</button>\
+         <button name=refuse value=yes formnovalidate>Refuse</button></div></form>",
+        client = escaped(question.client),
+        wrong = question.wrong.map(alert).unwrap_or_default(),
+        passkey = offer(&question.passkey),
     );
-    page(status, &body)
+    page(status, "Log in", &body)
 }
 
-pub(super) fn done(email: &str) -> impl IntoResponse + use<> {
+fn offer(passkey: &PasskeyOffer) -> String {
+    match passkey {
+        PasskeyOffer::No => String::new(),
+        PasskeyOffer::Here(challenge) => format!(
+            "<div data-with-passkeys hidden>\
+             <form method=post data-passkey=get data-challenge=\"{}\">\
+             <input type=hidden name=passkey>\
+             <button class=\"yes wide\">Sign in with a passkey</button>\
+             <p class=wrong role=alert data-wrong hidden></p></form><p class=or>or</p></div>",
+            escaped(challenge)
+        ),
+        PasskeyOffer::At(url) => format!(
+            "<p class=quiet>To use a passkey, go on at <a href=\"{url}\">this server's own address</a>.</p>",
+            url = escaped(url)
+        ),
+    }
+}
+
+/// `passkeys` is where to see to them.
+pub(super) fn done(email: &str, passkeys: Option<&str>) -> Response {
     let email = escaped(email);
+    let passkeys = passkeys.map(|url| {
+        format!(
+            "<p class=quiet><a href=\"{}\">Your passkeys</a> log you in by fingerprint, face or \
+             PIN, with no token.</p>",
+            escaped(url)
+        )
+    });
     let body = format!(
         "<h1>Logged in</h1><p>You are logged in as <strong>{email}</strong>. \
-         You can close this page and go back to the terminal.</p>"
+         You can close this page and go back to the terminal.</p>{}",
+        passkeys.unwrap_or_default()
     );
-    page(StatusCode::OK, &body)
+    page(StatusCode::OK, "Logged in", &body)
 }
 
-pub(super) fn refused() -> impl IntoResponse + use<> {
-    page(StatusCode::OK, "<h1>Refused</h1><p>Nobody was logged in. You can close this page.</p>")
+pub(super) fn refused() -> Response {
+    let body = "<h1>Refused</h1><p>Nobody was logged in. You can close this page.</p>";
+    page(StatusCode::OK, "Refused", body)
 }
 
-pub(super) fn gone() -> impl IntoResponse + use<> {
+pub(super) fn gone() -> Response {
     let body = "<h1>This login is over</h1><p>Nothing waits for it any more: \
                 start it again in the terminal.</p>";
-    page(StatusCode::NOT_FOUND, body)
-}
-
-fn page(status: StatusCode, body: &str) -> impl IntoResponse + use<> {
-    let headers = [
-        (CACHE_CONTROL, "no-store"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, "no-referrer"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    let html = format!(
-        "<!doctype html><html lang=en><head><meta charset=utf-8>\
-         <meta name=viewport content=\"width=device-width\"><title>Windlass</title>\
-         <style>{STYLE}</style></head><body>{body}</body></html>\n"
-    );
-    (status, headers, Html(html))
-}
-
-/// Text that stands for itself in HTML.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-    }
-    html
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_clients_say_is_text() {
-        assert_eq!(escaped("<b a='\"'>&"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;");
-    }
+    page(StatusCode::NOT_FOUND, "Login", body)
 }

@@ -2,6 +2,7 @@
 
 mod collaborators;
 mod guard;
+mod passkeys;
 mod people;
 mod recorder;
 mod second_factor;
@@ -10,6 +11,7 @@ mod tokens;
 
 pub(crate) use guard::Guard;
 pub use guard::UNLIMITED;
+pub use passkeys::{NewPasskey, PasskeyProof, new_challenge, user_handle};
 pub use people::{NewInvitation, Newcomer};
 pub(crate) use recorder::Recorder;
 pub use second_factor::{FactorStatus, ProposedFactor};
