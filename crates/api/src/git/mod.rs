@@ -5,4 +5,4 @@ mod child;
 mod command;
 pub(crate) mod http;
 pub(crate) mod ssh;
-mod ssh_session;
+pub(crate) mod ssh_session;

@@ -1,11 +1,13 @@
-//! The SSH server: git for those who have a key, and nothing else.
+//! The SSH server: git for those who have a key, and nothing else; beside it, at a door of its own,
+//! commands inside instances for those whom the API let in ([`crate::exec`]).
 
 use super::ssh_session::Connection;
+use crate::exec::ExecConnection;
 use crate::keepalive;
 use crate::serve::{CLOSING_LIMIT, after_failed_accept, turns_true};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
-use russh::server::{Config, Handle, run_stream};
+use russh::server::{Config, Handle, Handler, run_stream};
 use russh::{Disconnect, MethodKind, MethodSet, SshId};
 use std::future::Future;
 use std::io::{self, Write};
@@ -13,8 +15,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use windlass_control::Platform;
 
@@ -41,29 +44,107 @@ pub enum SshError {
     NewHostKey(#[source] russh::keys::ssh_key::Error),
 }
 
-/// Serves git over SSH until `shutdown`; transfers then have five seconds to end. The host key is
-/// made on first start and readable by its owner only.
+/// The name of the host key's file in the data directory.
+pub const HOST_KEY_FILE: &str = "ssh_host_ed25519_key";
+
+/// Where SSH connections come in.
+pub struct SshDoors {
+    /// For git.
+    pub git: TcpListener,
+    /// For Heroku's `ps:exec`: what the router passes on.
+    pub exec: Option<UnixListener>,
+}
+
+/// Serves git, and commands inside instances, over SSH until `shutdown`; what is under way then has
+/// five seconds to end. The host key is made on first start and readable by its owner only.
 ///
 /// # Errors
 /// When the host key can be neither read nor made.
 pub async fn serve_ssh(
-    listener: TcpListener,
+    doors: SshDoors,
     host_key_file: PathBuf,
     platform: Platform,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), SshError> {
     let config = Arc::new(configuration(host_key(&host_key_file)?));
+    let (stop, stopping) = watch::channel(false);
+    let git = GitDoor { listener: doors.git, platform: platform.clone() };
+    let git = serve_door(git, config.clone(), stopping.clone());
+    let exec = async {
+        if let Some(listener) = doors.exec {
+            serve_door(ExecDoor { listener, platform }, config, stopping).await;
+        }
+    };
+    let shutdown = async {
+        shutdown.await;
+        stop.send_replace(true);
+    };
+    tokio::join!(git, exec, shutdown);
+    Ok(())
+}
+
+/// What a connection comes through, and who serves it.
+trait Door {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Handler: Handler<Error = russh::Error> + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Returns a handler, and what turns true when its client is known.
+    fn handler(&self, stream: &Self::Stream) -> (Self::Handler, watch::Receiver<bool>);
+}
+
+struct GitDoor {
+    listener: TcpListener,
+    platform: Platform,
+}
+
+impl Door for GitDoor {
+    type Stream = TcpStream;
+    type Handler = Connection;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.listener.accept().await?;
+        keepalive::prepare(&stream);
+        Ok(stream)
+    }
+
+    fn handler(&self, stream: &TcpStream) -> (Connection, watch::Receiver<bool>) {
+        let from = stream.peer_addr().ok().map(|address| address.ip());
+        Connection::new(self.platform.clone(), from)
+    }
+}
+
+struct ExecDoor {
+    listener: UnixListener,
+    platform: Platform,
+}
+
+impl Door for ExecDoor {
+    type Stream = UnixStream;
+    type Handler = ExecConnection;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+
+    fn handler(&self, _: &UnixStream) -> (ExecConnection, watch::Receiver<bool>) {
+        ExecConnection::new(self.platform.clone())
+    }
+}
+
+async fn serve_door<D: Door>(door: D, config: Arc<Config>, mut stopping: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
     let (closing, _) = watch::channel(false);
     let mut connections = JoinSet::new();
-    tokio::pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => break,
+            () = turns_true(&mut stopping) => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept(&listener, &places) => match accepted {
-                Ok((connection, place)) => {
-                    let served = serve_connection(config.clone(), connection, platform.clone(), closing.subscribe());
+            accepted = accept(&door, &places) => match accepted {
+                Ok((stream, place)) => {
+                    let handler = door.handler(&stream);
+                    let served = serve_connection(config.clone(), stream, handler, closing.subscribe());
                     connections.spawn(async move {
                         served.await;
                         drop(place);
@@ -73,7 +154,7 @@ pub async fn serve_ssh(
             },
         }
     }
-    drop(listener);
+    drop(door);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(CLOSING_LIMIT, ended).await.is_err() {
         closing.send_replace(true);
@@ -82,16 +163,14 @@ pub async fn serve_ssh(
         })
         .await;
     }
-    Ok(())
 }
 
-async fn accept(
-    listener: &TcpListener,
+async fn accept<D: Door>(
+    door: &D,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(D::Stream, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (connection, _) = listener.accept().await?;
-    Ok((connection, place))
+    Ok((door.accept().await?, place))
 }
 
 fn configuration(host_key: PrivateKey) -> Config {
@@ -112,14 +191,12 @@ fn configuration(host_key: PrivateKey) -> Config {
     }
 }
 
-async fn serve_connection(
+async fn serve_connection<H: Handler<Error = russh::Error> + Send + 'static>(
     config: Arc<Config>,
-    connection: TcpStream,
-    platform: Platform,
+    connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    (handler, mut known): (H, watch::Receiver<bool>),
     mut closing: watch::Receiver<bool>,
 ) {
-    keepalive::prepare(&connection);
-    let (handler, mut known) = Connection::new(platform);
     let session = match tokio::time::timeout(LOGIN_LIMIT, run_stream(config, connection, handler))
         .await
     {
@@ -154,6 +231,15 @@ fn ended(result: Result<(), russh::Error>) {
 async fn disconnect(handle: &Handle, reason: &str) {
     // An error means that it has ended already.
     let _ = handle.disconnect(Disconnect::ByApplication, reason.to_owned(), String::new()).await;
+}
+
+/// Returns the public half of the host key, as `known_hosts` has it.
+pub(crate) fn public_host_key(path: &Path) -> Result<String, SshError> {
+    let failed = |source| SshError::HostKey { action: "read", path: path.to_owned(), source };
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let damaged = |source| SshError::DamagedHostKey { path: path.to_owned(), source };
+    let key = PrivateKey::from_openssh(bytes).map_err(damaged)?;
+    key.public_key().to_openssh().map_err(damaged)
 }
 
 /// Reads the host key, or makes one.

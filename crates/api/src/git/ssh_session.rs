@@ -11,6 +11,7 @@ use russh::server::{
 use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 use tokio::sync::watch;
@@ -25,7 +26,11 @@ const STANDARD_ERROR: u32 = 1;
 
 pub(super) struct Connection {
     platform: Platform,
-    user: Option<User>,
+    /// Where it comes from.
+    from: Option<IpAddr>,
+    /// The key that it proved to have: whose it is is looked up at each command, since a connection
+    /// may outlive the key.
+    key: Option<PublicKey>,
     known: watch::Sender<bool>,
     /// Sessions that have not yet said what to run.
     waiting: HashMap<ChannelId, Waiting>,
@@ -36,11 +41,18 @@ struct Waiting {
     protocol: Option<String>,
 }
 
+/// Who runs a command.
+struct Client {
+    platform: Platform,
+    user: User,
+    from: Option<IpAddr>,
+}
+
 impl Connection {
     /// Returns a handler, and what turns true when its client is known.
-    pub(super) fn new(platform: Platform) -> (Self, watch::Receiver<bool>) {
+    pub(super) fn new(platform: Platform, from: Option<IpAddr>) -> (Self, watch::Receiver<bool>) {
         let (known, is_known) = watch::channel(false);
-        (Self { platform, user: None, known, waiting: HashMap::new() }, is_known)
+        (Self { platform, from, key: None, known, waiting: HashMap::new() }, is_known)
     }
 
     fn owner(&self, key: &PublicKey) -> Option<User> {
@@ -61,23 +73,17 @@ impl Connection {
         command: Option<&[u8]>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let (Some(user), Some(waiting)) = (self.user.clone(), self.waiting.remove(&id)) else {
+        let user = self.key.as_ref().and_then(|key| self.owner(key));
+        let (Some(user), Some(waiting)) = (user, self.waiting.remove(&id)) else {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
         let (reader, writer) = waiting.channel.split();
-        let platform = self.platform.clone();
+        let client = Client { platform: self.platform.clone(), user, from: self.from };
         let command = command.map(<[u8]>::to_vec);
         tokio::spawn(async move {
-            let run = run(
-                &platform,
-                &user,
-                command.as_deref(),
-                waiting.protocol.as_deref(),
-                reader,
-                &writer,
-            );
-            match run.await {
+            let protocol = waiting.protocol.as_deref();
+            match run(&client, command.as_deref(), protocol, reader, &writer).await {
                 Ok(code) => close(&writer, code).await,
                 Err(Gone) => tracing::debug!("an SSH client is gone"),
             }
@@ -102,10 +108,10 @@ impl Handler for Connection {
         _user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, russh::Error> {
-        self.user = self.owner(key.public_key);
-        if self.user.is_none() {
+        if self.owner(key.public_key).is_none() {
             return Ok(Auth::reject());
         }
+        self.key = Some(key.public_key.clone());
         self.known.send_replace(true);
         Ok(Auth::Accept)
     }
@@ -117,7 +123,7 @@ impl Handler for Connection {
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
         // Dropping the reply refuses the session.
-        if self.user.is_some() && self.waiting.len() < MAXIMUM_CHANNELS {
+        if self.key.is_some() && self.waiting.len() < MAXIMUM_CHANNELS {
             self.waiting.insert(channel.id(), Waiting { channel, protocol: None });
             reply.accept().await;
         }
@@ -192,7 +198,7 @@ impl Handler for Connection {
 }
 
 /// The client went away before its command had ended.
-struct Gone;
+pub(crate) struct Gone;
 
 impl From<russh::Error> for Gone {
     fn from(_: russh::Error) -> Self {
@@ -202,18 +208,18 @@ impl From<russh::Error> for Gone {
 
 /// Runs a session's command and returns its exit code.
 async fn run(
-    platform: &Platform,
-    user: &User,
+    client: &Client,
     command: Option<&[u8]>,
     protocol: Option<&str>,
     reader: ChannelReadHalf,
     writer: &ChannelWriteHalf<Msg>,
 ) -> Result<u32, Gone> {
     let Some(command) = command.and_then(GitCommand::parse) else {
-        say(writer, &format!("Hi {}! Windlass does not give shell access.", user.email)).await?;
+        say(writer, &format!("Hi {}! Windlass does not give shell access.", client.user.email))
+            .await?;
         return Ok(1);
     };
-    match start_git(platform, user, &command, protocol) {
+    match start_git(client, &command, protocol) {
         Ok(git) => converse(git, reader, writer).await,
         Err(message) => {
             say(writer, &message).await?;
@@ -224,8 +230,7 @@ async fn run(
 
 /// Starts git, or says why not.
 fn start_git(
-    platform: &Platform,
-    user: &User,
+    client: &Client,
     command: &GitCommand,
     protocol: Option<&str>,
 ) -> Result<GitChild, String> {
@@ -240,8 +245,9 @@ fn start_git(
         }
         other => other.to_string(),
     };
+    let Client { platform, user, from } = client;
     let app = platform.app(user, &command.app).map_err(explain)?;
-    let session = platform.begin_git(user, &app, command.service).map_err(explain)?;
+    let session = platform.begin_git(user, &app, command.service, *from).map_err(explain)?;
     GitChild::start(session, command.service, Mode::Conversation, protocol).map_err(|error| {
         tracing::error!(error = %chain(&error), "git could not be started");
         failed.to_owned()
@@ -312,12 +318,12 @@ where
     }
 }
 
-async fn say(writer: &ChannelWriteHalf<Msg>, message: &str) -> Result<(), Gone> {
+pub(crate) async fn say(writer: &ChannelWriteHalf<Msg>, message: &str) -> Result<(), Gone> {
     Ok(writer.extended_data_bytes(STANDARD_ERROR, Bytes::from(format!("{message}\n"))).await?)
 }
 
 /// Ends a session the way ssh expects it: its exit code, no more data, closed.
-async fn close(writer: &ChannelWriteHalf<Msg>, code: u32) {
+pub(crate) async fn close(writer: &ChannelWriteHalf<Msg>, code: u32) {
     let sent = async {
         writer.exit_status(code).await?;
         writer.eof().await?;

@@ -8,7 +8,7 @@ use crate::{Platform, PlatformError, Result};
 use std::collections::BTreeMap;
 use windlass_core::driver::{Attached, DriverError, ExecCommand};
 use windlass_core::ids::InstanceId;
-use windlass_core::instance::{InstanceSpec, InstanceState, TerminalSize};
+use windlass_core::instance::{InstanceSpec, InstanceState, ObservedInstance, TerminalSize};
 
 /// What to run inside an instance.
 #[derive(Clone, Debug)]
@@ -56,21 +56,22 @@ impl Platform {
         if request.command == ExecLine::Words(Vec::new()) {
             return Err(PlatformError::Invalid("There is no command to run.".to_owned()));
         }
-        let spec = self.running_spec(app, &view).await?;
+        let spec = self.running_instance(app, &view).await?.spec;
         let message =
             format!("Running {} in {} by user {}", request.command.text(), view.name, user.email);
         self.logs().append(app.id, "app[api]", &message);
-        let command = ExecCommand {
-            command: self.exec_words(&spec, request.command),
-            environment: request.environment,
-            terminal: request.terminal,
-        };
+        let command = self.exec_command(&spec, request);
         let what = What::Exec(spec.id, command);
         let secret = self.wait_for_client(Attachable::new(app.id, what, view.clone()));
         Ok(OneOff { view, attach_secret: Some(secret) })
     }
 
-    async fn running_spec(&self, app: &App, view: &InstanceView) -> Result<InstanceSpec> {
+    /// Returns what runs behind `view`.
+    pub(super) async fn running_instance(
+        &self,
+        app: &App,
+        view: &InstanceView,
+    ) -> Result<ObservedInstance> {
         let runs = matches!(view.state, InstanceDisplayState::Up | InstanceDisplayState::Starting);
         let observed = if runs { self.driver().observe().await? } else { Vec::new() };
         let found = observed.into_iter().find(|instance| {
@@ -78,12 +79,20 @@ impl Platform {
                 && instance.spec.labels.app == app.id
                 && instance_uuid(&instance.spec.id) == view.id
         });
-        found.map(|instance| instance.spec).ok_or_else(|| {
+        found.ok_or_else(|| {
             let (name, state) = (&view.name, view.state.as_str());
             PlatformError::Conflict(format!(
                 "{name} does not run (it is {state}). See windlass ps."
             ))
         })
+    }
+
+    pub(super) fn exec_command(&self, spec: &InstanceSpec, request: ExecRequest) -> ExecCommand {
+        ExecCommand {
+            command: self.exec_words(spec, request.command),
+            environment: request.environment,
+            terminal: request.terminal,
+        }
     }
 
     /// Returns what is executed. The shell of a slug reads `.profile.d` first, as for the app

