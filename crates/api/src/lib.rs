@@ -8,6 +8,7 @@
 mod attach;
 mod convention;
 mod distribution;
+mod exec;
 mod git;
 mod heroku;
 mod keepalive;
@@ -20,7 +21,7 @@ mod stream;
 mod tls;
 
 pub use convention::endpoints::{Endpoint, Needs};
-pub use git::ssh::{SshError, serve_ssh};
+pub use git::ssh::{HOST_KEY_FILE, SshDoors, SshError, serve_ssh};
 pub use heroku::ApiTeller;
 pub use heroku::refusals::{REFUSALS, Refusal};
 pub use key::{InvalidKey, ParsedKey, parse_public_key};

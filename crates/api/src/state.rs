@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use crate::heroku::browser_login::BrowserLogins;
+use crate::heroku::passkeys::OpenPages;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use std::ops::Deref;
@@ -18,6 +19,8 @@ pub(crate) struct Parts {
     stream_key: hmac::Key,
     /// Those who log in by a browser.
     pub(crate) browser_logins: BrowserLogins,
+    /// Those who see to their passkeys.
+    pub(crate) passkey_pages: OpenPages,
     /// Turns true when connections that left HTTP behind must end.
     closing: watch::Sender<bool>,
 }
@@ -35,6 +38,7 @@ impl ApiState {
             platform,
             stream_key: random_key(),
             browser_logins: BrowserLogins::default(),
+            passkey_pages: OpenPages::default(),
             closing: watch::Sender::new(false),
         }))
     }

@@ -1,14 +1,11 @@
 //! Apps: making, naming and destroying them; their domains, logs and URLs.
 
 use crate::access::random_secret;
-use crate::observe::LogFilter;
 use crate::platform::now_ms;
 use crate::records::{App, Build, Deploys, Domain, NewRelease, User};
 use crate::run::Message;
 use crate::{Platform, PlatformError, Result};
-use bytes::Bytes;
 use std::collections::BTreeMap;
-use tokio::sync::mpsc;
 use windlass_core::ids::{AppId, BuildId, DomainId};
 use windlass_core::limits;
 use windlass_core::names::{AppName, Hostname};
@@ -260,47 +257,5 @@ impl Platform {
         self.refresh(app).await?;
         self.follow_hosts().await;
         Ok(domain)
-    }
-
-    /// Returns a secret that opens one view of the app's log for five minutes.
-    pub fn create_log_session(&self, app: &App, filter: LogFilter) -> Result<String> {
-        let lines = filter.lines.min(limits::LOG_HISTORY_LINES);
-        Ok(self.log_sessions().create(app.id, LogFilter { lines, ..filter }))
-    }
-
-    /// Returns the lines, whole, each with its end; dropping the receiver ends the stream. `history`
-    /// is how many of those that there are already, if not as many as the session says.
-    pub fn open_log_session(
-        &self,
-        secret: &str,
-        history: Option<u32>,
-    ) -> Result<mpsc::Receiver<Bytes>> {
-        let (app, filter) = self
-            .log_sessions()
-            .open(secret)
-            .ok_or(PlatformError::NotFound { resource: "log session" })?;
-        let filter = LogFilter { lines: history.unwrap_or(filter.lines), ..filter };
-        let (line_sender, mut lines) = mpsc::channel::<String>(256);
-        let logs = self.logs().clone();
-        std::thread::Builder::new()
-            .name("log-session".into())
-            .spawn(move || logs.stream(app, &filter, &line_sender))
-            .map_err(|source| {
-                PlatformError::internal("a log session could not be started", source)
-            })?;
-        let (sender, receiver) = mpsc::channel(16);
-        tokio::spawn(async move {
-            loop {
-                let line = tokio::select! {
-                    line = lines.recv() => line,
-                    () = sender.closed() => None,
-                };
-                let Some(line) = line else { return };
-                if sender.send(Bytes::from(line)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(receiver)
     }
 }

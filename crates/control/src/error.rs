@@ -12,6 +12,9 @@ pub enum PlatformError {
     /// No such thing, or not one that the caller may see. `resource` is Heroku's name for it.
     #[error("Couldn't find that {resource}.")]
     NotFound { resource: &'static str },
+    /// The same, with a message that says more.
+    #[error("{message}")]
+    Missing { resource: &'static str, message: String },
     /// The request makes no sense; the message says what is wrong and what to do.
     #[error("{0}")]
     Invalid(String),

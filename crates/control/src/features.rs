@@ -20,6 +20,8 @@ impl Platform {
                 self.routing_settings(app)?.over(&self.settings().routing).is_sticky()
             }
             AppFeatureKind::Exec => true,
+            AppFeatureKind::RuntimeMetadata => self.deploys(app)?.metadata.runtime,
+            AppFeatureKind::BuildMetadata => self.deploys(app)?.metadata.build,
         })
     }
 
@@ -44,6 +46,15 @@ impl Platform {
                 let value = if enabled { "on" } else { "off" };
                 let sticky = BTreeMap::from([("sticky".to_owned(), Some(value.to_owned()))]);
                 self.set_routing(user, app, sticky).await?;
+            }
+            AppFeatureKind::RuntimeMetadata | AppFeatureKind::BuildMetadata => {
+                let is_runtime = feature.kind == AppFeatureKind::RuntimeMetadata;
+                self.choose_metadata(user, app, |metadata| {
+                    let chosen =
+                        if is_runtime { &mut metadata.runtime } else { &mut metadata.build };
+                    *chosen = enabled;
+                })
+                .await?;
             }
             AppFeatureKind::Exec => {
                 return Err(PlatformError::Invalid(format!(

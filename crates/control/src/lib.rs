@@ -30,6 +30,6 @@ pub mod zone;
 pub use error::{PlatformError, Result};
 pub use outgoing::OutgoingSettings;
 pub use platform::Platform;
-pub use settings::{BuildSettings, InstanceSettings, PublicSettings, Settings};
+pub use settings::{BuildSettings, InstanceSettings, PublicSettings, Settings, TunnelHost};
 /// The records that the platform's methods return.
 pub use windlass_store as records;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub api_url: String,
     /// A chain and its key, as PEM files, that the API shows over TLS before any other.
     pub api_certificate: Option<(PathBuf, PathBuf)>,
+    /// Where Heroku's CLI connects to for commands inside instances.
+    pub exec_tunnel_host: TunnelHost,
     /// How long a web process may take to open its port (Heroku: 60 s).
     pub boot_timeout: Duration,
     /// How long requests in flight may go on once an instance is out of the table.
@@ -51,6 +53,18 @@ pub struct Settings {
     pub requests_per_hour: u32,
     /// How many releases of an app keep their image.
     pub releases_kept: u32,
+}
+
+/// Where Heroku's CLI connects to by SSH, at port 80, for commands inside instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TunnelHost {
+    /// Nowhere: such connections are not served.
+    Off,
+    /// The host under which it asks the API.
+    #[default]
+    Asked,
+    /// This host name or address.
+    Named(String),
 }
 
 /// How the world reaches this server.

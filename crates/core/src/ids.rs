@@ -98,6 +98,8 @@ uuid_id! {
     CollaboratorId,
     /// Identifies an invitation (never the secret in its link).
     InvitationId,
+    /// Identifies a passkey; devices have an identifier of their own for it.
+    PasskeyId,
     /// Identifies the offer of an app to somebody.
     AppTransferId,
 }

@@ -8,6 +8,7 @@ const MAXIMUM_ADDRESS: usize = 254;
 /// As on Heroku.
 const TEAM_NAME_LENGTHS: std::ops::RangeInclusive<usize> = 2..=30;
 const MAXIMUM_PERSON_NAME: usize = 100;
+const MAXIMUM_PASSKEY_NAME: usize = 60;
 
 /// The text cannot be what it is given as.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,10 @@ pub enum InvalidPerson {
         "a person's name needs 1 to {MAXIMUM_PERSON_NAME} characters, none of them a control character"
     )]
     Name,
+    #[error(
+        "a passkey's name needs 1 to {MAXIMUM_PASSKEY_NAME} characters, none of them a control character"
+    )]
+    Passkey,
 }
 
 /// An e-mail address: how people are told apart. Kept in lower case.
@@ -95,6 +100,17 @@ impl FromStr for TeamName {
     }
 }
 
+/// Returns what a person calls one of their passkeys, without blanks around it.
+///
+/// # Errors
+/// Too long, empty or with control characters.
+pub fn passkey_name(text: &str) -> Result<String, InvalidPerson> {
+    let text = text.trim();
+    let valid = (1..=MAXIMUM_PASSKEY_NAME).contains(&text.chars().count())
+        && !text.chars().any(char::is_control);
+    if valid { Ok(text.to_owned()) } else { Err(InvalidPerson::Passkey) }
+}
+
 /// Returns what a person is called, without blanks around it.
 ///
 /// # Errors
@@ -133,6 +149,8 @@ mod tests {
         }
         assert_eq!(person_name("  Ada Lovelace ").unwrap(), "Ada Lovelace");
         assert!(person_name(" ").is_err() && person_name("a\u{7}b").is_err());
+        assert_eq!(passkey_name(" Laptop ").unwrap(), "Laptop");
+        assert!(passkey_name("").is_err() && passkey_name(&"a".repeat(61)).is_err());
         assert!(person_name(&"ä".repeat(100)).is_ok() && person_name(&"ä".repeat(101)).is_err());
     }
 }

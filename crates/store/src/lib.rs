@@ -22,6 +22,7 @@ mod invitations;
 mod log_drains;
 mod migrations;
 mod network_links;
+mod passkeys;
 mod pipelines;
 mod pushed;
 mod registries;
@@ -54,6 +55,7 @@ pub use git::{GitCredential, GitSource};
 pub use invitations::Invitation;
 pub use log_drains::LogDrain;
 pub use network_links::NetworkLink;
+pub use passkeys::Passkey;
 pub use pipelines::{
     AppSetup, Coupling, OwnerKind, Pipeline, PipelineOwner, Promotion, PromotionTarget, ReviewApp,
     ReviewAppConfig, ReviewAppStatus,
@@ -192,6 +194,8 @@ fn taken(what: &str) -> impl FnOnce(rusqlite::Error) -> StoreError + '_ {
 mod cron_tests;
 #[cfg(test)]
 mod people_tests;
+#[cfg(test)]
+mod pushed_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

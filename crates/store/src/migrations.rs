@@ -20,6 +20,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0014_slugs.sql"),
     include_str!("migrations/0015_pipelines.sql"),
     include_str!("migrations/0016_webhooks.sql"),
+    include_str!("migrations/0017_passkeys.sql"),
+    include_str!("migrations/0018_indexes.sql"),
 ];
 
 /// Returns the number of the last migration.

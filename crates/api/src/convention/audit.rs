@@ -3,7 +3,7 @@
 use super::{AppOfCaller, Caller};
 use axum::extract::Request;
 use std::net::IpAddr;
-use windlass_control::records::{Activity, App};
+use windlass_control::records::{Activity, App, User};
 
 /// Where the connection comes from.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,28 @@ pub(crate) fn entry(request: &Request, path: &str) -> Option<Activity> {
         address: extensions.get::<Peer>().map(|peer| peer.0.to_string()),
         request: extensions.get::<RequestId>().map(|id| id.0.clone()),
     })
+}
+
+/// Returns what is written down of something that somebody does on a page, where no token is sent.
+/// `token` is the description of the one that let them in, if it was one.
+pub(crate) fn of_page(
+    user: &User,
+    token: Option<String>,
+    action: String,
+    peer: Option<Peer>,
+    request: Option<RequestId>,
+) -> Activity {
+    let now = jiff::Timestamp::now().as_millisecond();
+    Activity {
+        at: u64::try_from(now).unwrap_or_default(),
+        user: user.id,
+        email: user.email.clone(),
+        token,
+        app: None,
+        action,
+        address: peer.map(|peer| peer.0.to_string()),
+        request: request.map(|id| id.0),
+    }
 }
 
 /// Names the app that the answer says the request was about.

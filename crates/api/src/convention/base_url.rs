@@ -37,6 +37,20 @@ impl BaseUrl {
         }
     }
 
+    /// Returns the host under which the server itself was asked, without a port: by the client, or
+    /// by the `windlass connect` between them.
+    pub(crate) fn host_of_server(headers: &HeaderMap, configured: &str) -> String {
+        let said = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = said.filter(|host| is_host(host)).unwrap_or_else(|| {
+            let host = configured.split_once("://").map_or(configured, |(_, rest)| rest);
+            host.split('/').next().unwrap_or_default()
+        });
+        match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address.to_owned(),
+            None => host.split(':').next().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Returns `url` with the configured base replaced by this one.
     pub(crate) fn rebase(&self, url: &str, configured: &str) -> String {
         match url.strip_prefix(configured.trim_end_matches('/')) {
@@ -116,6 +130,23 @@ mod tests {
         assert_eq!(of("https://api.example.com"), "api.example.com:443");
         assert_eq!(of("http://[::1]"), "[::1]:80");
         assert_eq!(of("http://[::1]:8081"), "[::1]:8081");
+    }
+
+    #[test]
+    fn the_server_has_a_host_of_its_own() {
+        let of = |headers: &[(&'static str, &'static str)]| {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (name.parse().unwrap(), HeaderValue::from_static(value))
+            };
+            let headers = headers.iter().map(pair).collect();
+            BaseUrl::host_of_server(&headers, "https://paas.example.com:8443/")
+        };
+        assert_eq!(of(&[]), "paas.example.com");
+        assert_eq!(of(&[("host", "a b")]), "paas.example.com");
+        assert_eq!(of(&[("host", "10.0.0.7")]), "10.0.0.7");
+        assert_eq!(of(&[("host", "[::1]:8081")]), "::1");
+        let forwarded = [("host", "a.b:81"), (BASE_URL_HEADER, "https://localhost:7443")];
+        assert_eq!(of(&forwarded), "a.b");
     }
 
     #[test]

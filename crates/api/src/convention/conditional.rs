@@ -2,6 +2,7 @@
 //! changed meanwhile is not overwritten.
 
 use super::ApiError;
+use super::audit::Peer;
 use super::base_url::OverTls;
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::RwLock;
 use tower_service::Service;
 
 /// Larger answers have no ETag, in bytes.
@@ -28,25 +30,24 @@ const JSON: [&[u8]; 2] = [b"application/json", b"application/schema+json"];
 pub(crate) struct Conditions {
     /// Answers what a resource is now.
     router: Router,
-    /// Conditional changes of one path go one after the other: else two clients with the same ETag
-    /// could both pass.
-    turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+    /// A conditional change has its path for itself from the check to its end; all other changes
+    /// share it.
+    turns: Arc<Mutex<HashMap<String, Turn>>>,
 }
+
+type Turn = Arc<RwLock<()>>;
 
 impl Conditions {
     pub(crate) fn new(router: Router) -> Self {
         Self { router, turns: Arc::default() }
     }
 
-    /// Waits for this path's turn.
-    async fn turn(&self, path: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            // Nobody holds or waits for a turn that only the table knows.
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-            turns.entry(path.to_owned()).or_default().clone()
-        };
-        turn.lock_owned().await
+    /// Returns what changes of this path wait for.
+    fn turn(&self, path: &str) -> Turn {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody holds or waits for a turn that only the table knows.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(path.to_owned()).or_default().clone()
     }
 
     /// Sends a request as if a client had.
@@ -70,6 +71,10 @@ fn read_of(request: &Request) -> Request {
     if request.extensions().get::<OverTls>().is_some() {
         read.extensions_mut().insert(OverTls);
     }
+    // Else wrong credentials would not be counted.
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        read.extensions_mut().insert(*peer);
+    }
     read
 }
 
@@ -88,15 +93,20 @@ pub(crate) async fn check(
             response
         };
     }
-    let wanted = tags(request.headers(), IF_MATCH);
-    if wanted.is_empty() || *request.method() == Method::POST {
+    if !matches!(*request.method(), Method::PUT | Method::PATCH | Method::DELETE) {
         return next.run(request).await;
     }
-    let path = request.uri().path().to_owned();
-    let _turn = conditions.turn(&path).await;
+    let wanted = tags(request.headers(), IF_MATCH);
+    let turn = conditions.turn(request.uri().path());
+    if wanted.is_empty() {
+        let _shared = turn.read_owned().await;
+        return next.run(request).await;
+    }
+    let _alone = turn.write_owned().await;
     let read = read_of(&request);
     let current = conditions.ask(read).await;
-    if matches!(current.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+    let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
+    if refused.contains(&current.status()) {
         return current;
     }
     if wanted.iter().any(|tag| is_tag_of(tag, &current)) {

@@ -79,6 +79,11 @@ impl From<PlatformError> for ApiError {
         let message = error.to_string();
         match &error {
             PlatformError::NotFound { resource } => Self::not_found(resource),
+            PlatformError::Missing { resource, .. } => {
+                let mut answer = Self::not_found(resource);
+                answer.body.message = message;
+                answer
+            }
             PlatformError::Invalid(_) => Self::invalid(message),
             PlatformError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
             PlatformError::Unauthorized => Self::unauthorized(),
@@ -146,6 +151,7 @@ mod tests {
     fn platform_errors_have_herokus_statuses() {
         let cases = [
             (PlatformError::NotFound { resource: "app" }, 404, "not_found"),
+            (PlatformError::Missing { resource: "x", message: "x".into() }, 404, "not_found"),
             (PlatformError::Invalid("x".into()), 422, "invalid_params"),
             (PlatformError::Conflict("x".into()), 409, "conflict"),
             (PlatformError::Unauthorized, 401, "unauthorized"),

@@ -46,6 +46,7 @@ fn loggable(path: &str) -> String {
         "/rendezvous/",
         "/auth/browser/",
         "/auth/cli/",
+        "/auth/passkeys/",
     ];
     match secret.into_iter().find(|prefix| path.starts_with(prefix)) {
         Some(prefix) => format!("{prefix}…"),
@@ -62,6 +63,7 @@ mod tests {
         assert_eq!(super::loggable("/sources/s3cret"), "/sources/…");
         assert_eq!(super::loggable("/rendezvous/s3cret"), "/rendezvous/…");
         assert_eq!(super::loggable("/auth/browser/s3cret"), "/auth/browser/…");
+        assert_eq!(super::loggable("/auth/passkeys/s3cret/challenge"), "/auth/passkeys/…");
         assert_eq!(super::loggable("/apps/logs"), "/apps/logs");
     }
 }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use std::collections::HashMap;
 use windlass_control::records::{self, App, BuildStatus};
 use windlass_control::{Platform, Result};
+use windlass_core::access::Permission;
 use windlass_core::ids::{BuildId, UserId};
 use windlass_wire::{Build, BuildBuildpack, IdReference, SourceBlob};
 
@@ -63,7 +64,7 @@ pub(super) async fn stream(
     State(state): State<ApiState>,
     Path(parts): Path<output_stream::Parts>,
 ) -> ApiResult<Response> {
-    let (app, id) = output_stream::open(&state, "builds", parts)?;
+    let (app, id) = output_stream::open(&state, "builds", parts, Permission::View)?;
     let build = state.platform.build(&app, &id)?;
     Ok(text_stream(state.platform.build_output(&build)))
 }

@@ -9,9 +9,11 @@ use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
+use std::collections::HashMap;
 use windlass_control::records::{self, App};
 use windlass_control::{Platform, PlatformError, Result};
-use windlass_core::access::{Permission, Permissions};
+use windlass_core::access::{Permission, Permissions, TeamRole};
+use windlass_core::ids::UserId;
 use windlass_wire::{
     Collaborator, CollaboratorCreate, CollaboratorUpdate, CollaboratorUser, TeamAppPermission,
 };
@@ -40,7 +42,7 @@ async fn list(
     range: RangeHeader,
 ) -> ApiResult<Response> {
     let mut all = vec![owner(&platform, &app)?];
-    all.extend(platform.collaborators(&app)?.iter().map(|one| shape(&app, one)));
+    all.extend(of_app(&platform, &app)?);
     Ok(range.answer(all))
 }
 
@@ -54,7 +56,8 @@ async fn info(
     if identity == owner.id || identity == owner.user.id || identity == owner.user.email {
         return Ok(Json(owner));
     }
-    Ok(Json(shape(&app, &platform.collaborator(&user, &app, identity)?)))
+    let one = platform.collaborator(&user, &app, identity)?;
+    Ok(Json(shape(&app, &one, &roles(&platform, &app)?)))
 }
 
 async fn create(
@@ -64,7 +67,7 @@ async fn create(
 ) -> ApiResult<(StatusCode, Json<Collaborator>)> {
     let permissions = body.permissions.as_deref().map(parsed).transpose()?;
     let made = platform.add_collaborator(&user, &app, &body.user, permissions)?;
-    Ok((StatusCode::CREATED, Json(shape(&app, &made))))
+    Ok((StatusCode::CREATED, Json(shape(&app, &made, &roles(&platform, &app)?))))
 }
 
 async fn update(
@@ -75,7 +78,7 @@ async fn update(
 ) -> ApiResult<Json<Collaborator>> {
     let permissions = parsed(&body.permissions)?;
     let changed = platform.update_collaborator(&user, &app, last(&path), permissions)?;
-    Ok(Json(shape(&app, &changed)))
+    Ok(Json(shape(&app, &changed, &roles(&platform, &app)?)))
 }
 
 async fn remove(
@@ -84,7 +87,7 @@ async fn remove(
     Path(path): Path<Vec<(String, String)>>,
 ) -> ApiResult<Json<Collaborator>> {
     let removed = platform.remove_collaborator(&user, &app, last(&path))?;
-    Ok(Json(shape(&app, &removed)))
+    Ok(Json(shape(&app, &removed, &roles(&platform, &app)?)))
 }
 
 async fn permissions(range: RangeHeader) -> Response {
@@ -105,7 +108,28 @@ fn owner(platform: &Platform, app: &App) -> Result<Collaborator> {
     })
 }
 
-pub(super) fn shape(app: &App, one: &records::Collaborator) -> Collaborator {
+/// Returns everybody who was added to the app; its owner is not among them.
+pub(super) fn of_app(platform: &Platform, app: &App) -> Result<Vec<Collaborator>> {
+    let roles = roles(platform, app)?;
+    Ok(platform.collaborators(app)?.iter().map(|one| shape(app, one, &roles)).collect())
+}
+
+/// Roles in the team that the app is of.
+type Roles = HashMap<UserId, TeamRole>;
+
+fn roles(platform: &Platform, app: &App) -> Result<Roles> {
+    let Some(team) = platform.team_of_app(app)? else { return Ok(Roles::new()) };
+    let members = platform.members(&team)?.into_iter();
+    Ok(members.map(|member| (member.user.id, member.role)).collect())
+}
+
+/// Clients list a team's admins by themselves, and leave those out whose role here says so.
+fn shape(app: &App, one: &records::Collaborator, roles: &Roles) -> Collaborator {
+    let role = roles.get(&one.user.id).copied();
+    let permissions = match role {
+        Some(TeamRole::Admin) => Permissions::all(),
+        _ => one.permissions,
+    };
     Collaborator {
         id: one.id.to_string(),
         app: app_reference(app),
@@ -114,8 +138,8 @@ pub(super) fn shape(app: &App, one: &records::Collaborator) -> Collaborator {
             email: one.user.email.clone(),
             federated: false,
         },
-        role: Some("collaborator".to_owned()),
-        permissions: shapes(one.permissions),
+        role: Some(role.map_or("collaborator", TeamRole::as_str).to_owned()),
+        permissions: shapes(permissions),
         created_at: time(one.created_at),
         updated_at: time(one.updated_at),
     }

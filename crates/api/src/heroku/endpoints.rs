@@ -3,9 +3,9 @@
 use super::{
     account, acm, activity, addon, app, app_transfer, authorization, browser_login, build,
     buildpack, buildpack_registry, check, collaborator, config_var, cron, deploys, domain, dyno,
-    feature, fixed, formation, git, image, key, limits, log_drain, log_session, metrics,
-    network_link, pipelines, registry, release, routing, size, slug, sni_endpoint, source, stack,
-    status, team, team_app, two_factor, user, volume, webhook, zone,
+    exec_manager, feature, fixed, formation, git, image, key, limits, log_drain, log_session,
+    metrics, network_link, page_shell, passkeys, pipelines, registry, release, routing, size, slug,
+    sni_endpoint, source, stack, status, team, team_app, two_factor, user, volume, webhook, zone,
 };
 use crate::convention::{DEPLOY, Endpoints, MANAGE, Needs, OPERATE, VIEW};
 
@@ -14,6 +14,7 @@ pub(crate) fn endpoints() -> Endpoints {
         .merge(account_routes())
         .merge(people_routes())
         .merge(browser_login::endpoints())
+        .merge(page_shell::endpoints())
         .merge(app_routes())
         .merge(process_routes())
         .merge(stream_routes())
@@ -54,6 +55,7 @@ fn people_routes() -> Endpoints {
         .merge(account::endpoints())
         .merge(authorization::endpoints())
         .merge(two_factor::endpoints())
+        .merge(passkeys::endpoints())
         .merge(user::endpoints())
         .merge(team::endpoints())
         .merge(team_app::endpoints())
@@ -211,4 +213,6 @@ fn stream_routes() -> Endpoints {
         .get(release::STREAM_ROUTE, Needs::Nobody, release::stream)
         .get("/attach/{secret}", Needs::Nobody, crate::attach::attach)
         .get("/rendezvous/{secret}", Needs::Nobody, crate::rendezvous::upgrade)
+        .get("/api/v2", Needs::Found, exec_manager::list)
+        .put("/api/v2/{dyno}", Needs::Found, exec_manager::let_in)
 }

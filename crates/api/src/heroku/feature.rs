@@ -99,7 +99,7 @@ fn shape(base: &BaseUrl, app: &App, feature: &AppFeature, enabled: bool) -> Feat
         doc_url: doc_url(base),
         feedback_email: String::new(),
         enabled,
-        state: "general".to_owned(),
+        state: feature.state.to_owned(),
         created_at: time(app.created_at),
         updated_at: time(app.updated_at),
     }

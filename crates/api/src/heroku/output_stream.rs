@@ -4,6 +4,7 @@
 use crate::convention::{ApiError, ApiResult, BaseUrl};
 use crate::state::ApiState;
 use windlass_control::records::App;
+use windlass_core::access::Permission;
 use windlass_core::ids::UserId;
 
 /// User, app, the build's or release's id, and the signature.
@@ -22,8 +23,14 @@ pub(super) fn url(
     format!("{}{path}/{}", base.0, state.sign(&path))
 }
 
-/// Checks the signature; returns the app that the URL's user still may look at, and the id.
-pub(super) fn open(state: &ApiState, of: &str, parts: Parts) -> ApiResult<(App, String)> {
+/// Checks the signature; returns the app with which the URL's user still may do what it takes, and
+/// the id.
+pub(super) fn open(
+    state: &ApiState,
+    of: &str,
+    parts: Parts,
+    permission: Permission,
+) -> ApiResult<(App, String)> {
     let (user, app, id, signature) = parts;
     let not_found = || ApiError::not_found("stream");
     if !state.is_signed(&signed_part(of, &user, &app, &id), &signature) {
@@ -31,7 +38,7 @@ pub(super) fn open(state: &ApiState, of: &str, parts: Parts) -> ApiResult<(App, 
     }
     let user: UserId = user.parse().map_err(|_| not_found())?;
     let user = state.platform.user(user)?;
-    Ok((state.platform.app(&user, &app)?, id))
+    Ok((state.platform.app_to(&user, &app, permission)?, id))
 }
 
 fn signed_part(of: &str, user: &str, app: &str, id: &str) -> String {

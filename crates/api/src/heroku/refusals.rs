@@ -50,6 +50,9 @@ pub const REFUSALS: &[Refusal] = &[
             "GET /spaces/{space}/members",
             "GET,PATCH /spaces/{space}/members/{account}",
             "GET /spaces/{space}/telemetry-drains",
+            "GET,PUT /spaces/{space}/log-drain",
+            "GET /spaces/{space}/hosts",
+            "GET /spaces/{space}/dynos",
             "GET /teams/{team}/spaces",
         ],
     },
@@ -57,7 +60,7 @@ pub const REFUSALS: &[Refusal] = &[
         sentence: "There are no private spaces here, so there is nothing to peer with.",
         calls: &[
             "GET /spaces/{space}/peering-info",
-            "GET /spaces/{space}/peerings",
+            "GET,POST /spaces/{space}/peerings",
             "GET,DELETE /spaces/{space}/peerings/{peering}",
             "POST /spaces/{space}/peerings/{peering}/actions/accept",
         ],
@@ -166,10 +169,6 @@ pub const REFUSALS: &[Refusal] = &[
         calls: &["POST /apps/{app}/oci-images", "GET /apps/{app}/oci-images/{oci-image}"],
     },
     Refusal {
-        sentence: "Teams have no lists of permissions here: what a role or a collaborator may do is told with each of them.",
-        calls: &["GET /teams/{team}/permissions"],
-    },
-    Refusal {
         sentence: "There are no add-ons here yet, so there is nothing to allow or to list.",
         calls: &[
             "GET,POST /teams/{team}/allowed-addon-services",
@@ -177,6 +176,38 @@ pub const REFUSALS: &[Refusal] = &[
             "GET /teams/{team}/addons",
             "GET /regions/{region}/addon-region-capabilities",
         ],
+    },
+    Refusal {
+        sentence: "There are no add-ons here yet, so nothing of them is used or maintained.",
+        calls: &[
+            "GET /teams/{team}/usage",
+            "GET /teams/{team}/apps/{app}/usage",
+            "GET /data/maintenances/v1/apps/{app}",
+        ],
+    },
+    Refusal {
+        sentence: "There are no databases to be had here yet: run one beside the apps, and give them its address \
+            (windlass config:set DATABASE_URL=…).",
+        calls: &[
+            "GET /data/postgres/v1/levels/{level}",
+            "GET /data/postgres/v1/pricing",
+            "GET /client/v11/apps/{app}/transfers",
+        ],
+    },
+    Refusal {
+        sentence: "Webhooks belong to apps here, not to pipelines: add one to each app (windlass webhooks:add).",
+        calls: &[
+            "GET,POST /pipelines/{pipeline}/webhooks",
+            "GET,PATCH,DELETE /pipelines/{pipeline}/webhooks/{webhook}",
+            "GET /pipelines/{pipeline}/webhook-deliveries",
+            "GET /pipelines/{pipeline}/webhook-deliveries/{delivery}",
+            "GET /pipelines/{pipeline}/webhook-events",
+            "GET /pipelines/{pipeline}/webhook-events/{event}",
+        ],
+    },
+    Refusal {
+        sentence: "This call is for apps of another generation: commands are run inside a process with ps:exec.",
+        calls: &["POST /apps/{app}/dynos/{dyno}"],
     },
     Refusal {
         sentence: "An account is removed by the server's owner (windlass users:remove).",

@@ -13,6 +13,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use windlass_control::Result;
 use windlass_control::records::{self, App};
+use windlass_core::access::Permission;
 use windlass_core::ids::UserId;
 use windlass_wire::{Artifact, ConfigVars, IdReference, Release};
 
@@ -46,7 +47,7 @@ pub(super) async fn stream(
     State(state): State<ApiState>,
     Path(parts): Path<output_stream::Parts>,
 ) -> ApiResult<Response> {
-    let (app, id) = output_stream::open(&state, "releases", parts)?;
+    let (app, id) = output_stream::open(&state, "releases", parts, Permission::View)?;
     let release = state.platform.release(&app, &id)?;
     Ok(text_stream(state.platform.release_output(&release)))
 }

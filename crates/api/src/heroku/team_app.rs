@@ -1,6 +1,6 @@
 //! Apps of teams. They are apps as all others are; these endpoints tell more about the team.
 
-use super::{app, fixed, stack};
+use super::{app, collaborator, fixed, stack};
 use crate::convention::audit::About;
 use crate::convention::{
     ApiError, ApiResult, AppOfCaller, BaseUrl, Caller, Control, Endpoints, JsonBody, MANAGE, Needs,
@@ -10,14 +10,17 @@ use axum::extract::Path;
 use axum::response::Response;
 use axum::{Extension, Json};
 use http::StatusCode;
-use serde_json::Value;
-use windlass_control::Result;
+use serde_json::{Value, json};
+use windlass_control::records::{App, Team};
+use windlass_control::{Platform, Result};
+use windlass_core::access::{Permission, Permissions, TeamRole};
 use windlass_wire::{TeamAppCreate, TeamAppUpdate};
 
 pub(super) fn endpoints() -> Endpoints {
     Endpoints::new()
         .post("/teams/apps", Needs::Found, create)
         .get("/teams/{team}/apps", Needs::Found, list)
+        .get("/teams/{team}/permissions", Needs::Found, permissions)
         .get("/teams/apps/{app}", VIEW, info)
         .patch("/teams/apps/{app}", MANAGE, update)
 }
@@ -34,6 +37,38 @@ async fn list(
     let shapes: Result<Vec<_>> =
         apps.iter().map(|one| app::team_shape(&platform, &base, &caller.user, one)).collect();
     Ok(range.answer(shapes?))
+}
+
+/// Says of each app that the caller sees who may do what with it.
+async fn permissions(
+    caller: Caller,
+    Control(platform): Control,
+    Path(team): Path<String>,
+    range: RangeHeader,
+) -> ApiResult<Response> {
+    let team = platform.team(&caller.user, &team)?.team;
+    let apps = platform.apps_of_team(&caller.user, &team)?;
+    let entities: Result<Vec<_>> =
+        apps.iter().map(|app| permission_entity(&platform, &team, app)).collect();
+    Ok(range.answer(entities?))
+}
+
+fn permission_entity(platform: &Platform, team: &Team, app: &App) -> Result<Value> {
+    let added = collaborator::of_app(platform, app)?;
+    let members = platform.members(team)?.into_iter();
+    let admins = members.filter(|member| member.role == TeamRole::Admin).map(|member| member.user);
+    let names: Vec<_> = Permissions::all().iter().map(Permission::as_str).collect();
+    let mut users: Vec<Value> = admins
+        .filter(|user| added.iter().all(|one| one.user.email != user.email))
+        .map(|user| json!({"id": user.id, "email": user.email, "permissions": names}))
+        .collect();
+    users.extend(added.into_iter().map(|one| {
+        let names: Vec<_> = one.permissions.into_iter().map(|one| one.name).collect();
+        json!({"id": one.user.id, "email": one.user.email, "permissions": names})
+    }));
+    Ok(json!({
+        "id": app.id, "name": app.name.as_str(), "team_id": team.id, "type": "app", "users": users,
+    }))
 }
 
 async fn create(

@@ -45,8 +45,8 @@ pub(super) async fn of(state: &ApiState, app: &App) -> Result<Vec<Resource>> {
     for view in platform.app_certificates(app)? {
         resources.add(Kind::SniEndpoint, sni_endpoint::shape(app, view, Vec::new()))?;
     }
-    for one in platform.collaborators(app)? {
-        resources.add(Kind::Collaborator, collaborator::shape(app, &one))?;
+    for one in collaborator::of_app(platform, app)? {
+        resources.add(Kind::Collaborator, one)?;
     }
     for dyno in dyno::all(platform, app).await? {
         resources.add(Kind::Dyno, dyno)?;

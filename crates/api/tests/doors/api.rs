@@ -45,7 +45,11 @@ async fn the_account_and_its_tokens() {
     let headers = [("authorization", format!("Bearer {secret}"))];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     assert_eq!(server.send_as_is(Method::GET, "/account", &headers, b"").await.status, 401);
-    server.delete("/oauth/sessions/~").await.refused(404, "not_found");
+    assert_eq!(server.get("/oauth/sessions").await.json(), json!([]));
+    for session in ["~", "01234567-89ab-cdef-0123-456789abcdef"] {
+        let answer = server.delete(&format!("/oauth/sessions/{session}")).await;
+        assert_eq!(answer.refused(404, "not_found"), "Couldn't find that session.");
+    }
 }
 
 fn basic(text: &str) -> String {
@@ -220,7 +224,7 @@ async fn processes_of_an_app_without_any() {
         .await
         .refused(422, "invalid_params");
     let sized = json!({"updates": [{"type": "web", "size": "performance-l"}]});
-    server.patch("/apps/bibly/formation", sized).await.refused(422, "invalid_params");
+    server.patch("/apps/bibly/formation", sized).await.refused(404, "not_found");
     server.get("/apps/bibly/formation/web").await.refused(404, "not_found");
     server.get("/apps/bibly/dynos/web.1").await.refused(404, "not_found");
     let restarted = server.delete("/apps/bibly/dynos").await;

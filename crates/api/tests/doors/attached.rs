@@ -83,9 +83,11 @@ async fn attached_processes_end_with_the_server() {
     let mut connection = attached(&server).await;
     let stopping = tokio::spawn(server.stop());
     let mut rest = Vec::new();
-    let read =
-        tokio::time::timeout(std::time::Duration::from_secs(15), connection.read_to_end(&mut rest))
-            .await;
+    let read = tokio::time::timeout(
+        std::time::Duration::from_secs(120),
+        connection.read_to_end(&mut rest),
+    )
+    .await;
     read.expect("the connection is closed").ok();
     stopping.await.unwrap();
 }

@@ -72,6 +72,28 @@ async fn of_several_changes_with_one_tag_only_one_is_made() {
     assert!(answers.iter().all(|answer| answer.status == 200 || answer.status == 412));
 }
 
+/// Changes without a condition do not come between the check of one and the change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_without_a_condition_is_not_overwritten_by_one_with_a_stale_tag() {
+    let server = Server::start().await;
+    server.app("bibly").await;
+    let path = "/apps/bibly/config-vars";
+    for round in 0..20 {
+        let tag = etag(&server.get(path).await);
+        let headers = [JSON, ("if-match", tag.as_str())];
+        let conditional = format!("{{\"WHO\":\"conditional {round}\"}}");
+        let free = json!({"WHO": format!("free {round}")});
+        let (checked, unchecked) = tokio::join!(
+            server.send(Method::PATCH, path, &headers, &conditional),
+            server.patch(path, free.clone()),
+        );
+        assert_eq!(unchecked.status, 200, "{unchecked:?}");
+        // Whichever came first: what the other one set is never lost unseen.
+        assert!(matches!(checked.status.as_u16(), 200 | 412), "{checked:?}");
+        assert_eq!(server.get(path).await.json(), free, "{}", checked.status);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_version_3_is_spoken() {
     let server = Server::start().await;

@@ -69,7 +69,7 @@ impl Checkout {
 
     /// Returns whether git succeeded, and all that it wrote.
     pub async fn run(&self, mut command: Command) -> (bool, String) {
-        let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
+        let output = tokio::time::timeout(Duration::from_secs(120), command.output()).await;
         let output = output.expect("git ends").unwrap();
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         (output.status.success(), text)
@@ -84,7 +84,7 @@ impl Checkout {
 
 /// Waits until `condition` holds.
 pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if condition() {
             return;
         }
@@ -122,7 +122,7 @@ pub async fn output_is_live(signal: &Path, mut push: Command) {
     let mut text = String::new();
     let mut buffer = [0; 256];
     while !text.contains("remote: first") {
-        let read = tokio::time::timeout(Duration::from_secs(10), stderr.read(&mut buffer)).await;
+        let read = tokio::time::timeout(Duration::from_secs(120), stderr.read(&mut buffer)).await;
         let count = read.expect("the first line comes while the hook waits").unwrap();
         assert!(count > 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&buffer[..count]));

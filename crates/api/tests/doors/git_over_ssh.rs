@@ -144,3 +144,33 @@ async fn a_killed_client_ends_a_silent_build() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_connection_is_worth_nothing_without_its_key() {
+    let server = Server::start().await;
+    server.app("bibly").await;
+    let checkout = Checkout::new().await;
+    let key = key(&server, &checkout, "ed25519", true).await;
+    let socket = checkout.path().join("control");
+    let ssh = |arguments: &[&str]| {
+        let mut ssh = Command::new("ssh");
+        ssh.args(ssh_arguments(&server, &key)).arg("-S").arg(&socket).args(arguments);
+        ssh.stdin(std::process::Stdio::null()).kill_on_drop(true);
+        ssh
+    };
+    let _master = ssh(&["-M", "-N", "anybody@127.0.0.1"]).spawn().unwrap();
+    let started = std::time::Instant::now();
+    while !socket.exists() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "no connection");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let ask = async || ssh(&["anybody@127.0.0.1", "ls"]).output().await.unwrap();
+    let greeted = ask().await;
+    assert!(String::from_utf8_lossy(&greeted.stderr).contains("Hi ada@"), "{greeted:?}");
+    let keys = server.get("/account/keys").await.json();
+    let id = keys[0]["id"].as_str().unwrap();
+    assert_eq!(server.delete(&format!("/account/keys/{id}")).await.status, 200);
+    let refused = ask().await;
+    assert!(!String::from_utf8_lossy(&refused.stderr).contains("Hi ada@"), "{refused:?}");
+    assert_ne!(refused.status.code(), Some(0));
+}

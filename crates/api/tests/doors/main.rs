@@ -5,17 +5,23 @@
 
 mod api;
 mod attached;
+mod attacks;
 mod bad_inputs;
 mod browser_login;
 mod buildpacks;
 mod certificates;
 mod conditions;
+mod container_attacks;
+mod container_indexes;
 mod containers;
+mod exec_manager;
 mod git;
 mod git_over_http;
 mod git_over_ssh;
 mod lists;
 mod network_links;
+mod passkey_answers;
+mod passkeys;
 mod people;
 mod pipelines;
 mod platform_table;

@@ -141,7 +141,7 @@ async fn a_promotion_tells_what_became_of_each_target() {
     let made = made.json();
     assert_eq!(made["source"]["app"], source);
     let path = format!("/pipeline-promotions/{}", made["id"].as_str().unwrap());
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
     let targets = loop {
         let targets = server.get(&format!("{path}/promotion-targets")).await.json();
         if targets[0]["status"] != "pending" {
@@ -294,7 +294,7 @@ async fn a_setup_makes_an_app_and_tells_what_went_wrong() {
     let made = made.json();
     assert_eq!((&made["status"], &made["app"]["name"]), (&json!("pending"), &json!("made")));
     let path = format!("/app-setups/{}", made["id"].as_str().unwrap());
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
     let ended = loop {
         let now = server.get(&path).await.json();
         if now["status"] != "pending" {

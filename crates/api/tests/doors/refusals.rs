@@ -27,6 +27,27 @@ async fn every_refusal_says_why() {
     );
 }
 
+/// What Heroku's CLI asks for although the published schema does not have it.
+const ASKED_BY_THE_CLI: &[&str] = &[
+    "/teams/{team}/usage",
+    "/teams/{team}/apps/{app}/usage",
+    "/data/maintenances/v1/apps/{app}",
+    "/data/postgres/v1/levels/{level}",
+    "/data/postgres/v1/pricing",
+    "/client/v11/apps/{app}/transfers",
+    "/spaces/{space}/log-drain",
+    "/spaces/{space}/hosts",
+    "/spaces/{space}/dynos",
+    "/spaces/{space}/peerings",
+    "/pipelines/{pipeline}/webhooks",
+    "/pipelines/{pipeline}/webhooks/{webhook}",
+    "/pipelines/{pipeline}/webhook-deliveries",
+    "/pipelines/{pipeline}/webhook-deliveries/{delivery}",
+    "/pipelines/{pipeline}/webhook-events",
+    "/pipelines/{pipeline}/webhook-events/{event}",
+    "/apps/{app}/dynos/{dyno}",
+];
+
 #[test]
 fn refusals_are_calls_that_heroku_has() {
     let mut seen = std::collections::BTreeSet::new();
@@ -39,6 +60,9 @@ fn refusals_are_calls_that_heroku_has() {
         for (method, path) in refusal.endpoints() {
             assert!(seen.insert((method, path)), "{method} {path} is refused twice");
             let Some(published) = published() else { continue };
+            if ASKED_BY_THE_CLI.contains(&path) {
+                continue;
+            }
             let known = published.links.iter().any(|link| {
                 link.method == method && windlass_testkit::schema::same_path(&link.path, path)
             });

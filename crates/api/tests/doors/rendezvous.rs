@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use windlass_wire::rendezvous::{GREETING, PROTOCOL};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Shakes hands as `localhost`, and believes the server's own authority alone.
 async fn connect(server: &Server, with_name: bool) -> TlsStream<TcpStream> {

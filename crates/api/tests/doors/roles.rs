@@ -127,6 +127,8 @@ fn beside_apps(reads: bool, parts: &[&str]) -> Option<Needs> {
     match parts {
         [""] | ["health" | "schema" | "openapi.json"] => Some(Needs::Nobody),
         ["api", "v4", "current-status"] | ["buildpacks", ..] => Some(Needs::Nobody),
+        // The exec manager: the app is the user name of the credentials.
+        ["api", "v2", ..] => Some(Needs::Found),
         // The registry, whose clients authenticate in a way of their own.
         ["v2", ..] => Some(Needs::Itself),
         ["actions", ..] => Some(Needs::Found),
@@ -137,7 +139,7 @@ fn beside_apps(reads: bool, parts: &[&str]) -> Option<Needs> {
         ["account", "app-transfers", ..] => Some(Needs::Found),
         ["account", ..] | ["oauth", ..] | ["users", "~", ..] => Some(Needs::Anybody),
         ["users", "{user}"] => Some(Needs::Found),
-        ["users", "{user}", "two-factor"] => Some(Needs::Owner),
+        ["users", "{user}", "two-factor" | "passkeys"] => Some(Needs::Owner),
         ["users"] | ["metrics"] | ["dns-zone" | "registries", ..] | ["activity"] => {
             Some(Needs::Owner)
         }
@@ -239,6 +241,8 @@ fn scope_allows(who: &str, method: &Method, path: &str, needs: Needs) -> bool {
     }
     let secret = path.ends_with("/config-vars")
         || path.ends_with("/actions/exec")
+        || path.starts_with("/api/v2")
+        || (changes && path.starts_with("/apps/{app}/cron-jobs"))
         || (changes && matches!(path, "/apps/{app}/dynos" | "/apps/{app}/releases"));
     !secret && (!changes || who == "write token")
 }

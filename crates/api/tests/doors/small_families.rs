@@ -56,6 +56,8 @@ async fn features_are_settings_by_herokus_names() {
         vec![
             ("http-session-affinity".to_owned(), affinity),
             ("preboot".to_owned(), preboot),
+            ("runtime-dyno-build-metadata".to_owned(), false),
+            ("runtime-dyno-metadata".to_owned(), false),
             ("runtime-heroku-exec".to_owned(), true),
         ]
     };
@@ -74,6 +76,13 @@ async fn features_are_settings_by_herokus_names() {
     let one = server.get(&format!("{path}/preboot")).await.json();
     let id = one["id"].as_str().unwrap();
     assert_eq!(server.get(&format!("{path}/{id}")).await.json(), one);
+    // What `heroku labs` lists is in another state than what `heroku features` does.
+    assert_eq!(one["state"], "general");
+    for name in ["runtime-dyno-metadata", "runtime-dyno-build-metadata"] {
+        let on = switch(name, true).await.json();
+        assert_eq!((&on["enabled"], &on["state"]), (&json!(true), &json!("public")), "{name}");
+        assert_eq!(switch(name, false).await.json()["enabled"], false, "{name}");
+    }
     let _ = switch("log-runtime-metrics", true).await.refused(404, "not_found");
 
     let account = server.get("/account/features/dashboard-repositories-api").await.json();

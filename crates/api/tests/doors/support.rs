@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use windlass_api::SshDoors;
 use windlass_control::certificates::PrivateCertificates;
 use windlass_control::{Platform, Settings, records};
 use windlass_core::driver::{
@@ -21,7 +22,7 @@ use windlass_core::driver::{
 use windlass_core::ids::{BuildId, Digest, InstanceId};
 use windlass_core::instance::{ExitStatus, InstanceSpec, InstanceState, ObservedInstance};
 use windlass_core::links::Links;
-use windlass_core::route::{RouterCommand, RouterPort, RouterReply, RouterUnavailable};
+use windlass_core::route::{RouterCommand, RouterPort, RouterReply, RouterUnavailable, SSH_SOCKET};
 use windlass_oci::ImageStore;
 
 /// Runs nothing, except attached processes: these give back what they are given.
@@ -122,11 +123,12 @@ impl Server {
             private_certificates: PrivateCertificates::PrivateNames,
             api_url: "http://api.localhost:5000".into(),
             api_certificate: None,
-            boot_timeout: Duration::from_secs(5),
+            exec_tunnel_host: Default::default(),
+            boot_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(1),
             stop_grace: Duration::from_secs(1),
             run_timeout: Duration::from_secs(86_400),
-            release_timeout: Duration::from_secs(5),
+            release_timeout: Duration::from_secs(20),
             build: windlass_control::BuildSettings {
                 concurrent: 1,
                 timeout: Duration::from_secs(60),
@@ -163,8 +165,10 @@ impl Server {
         let http = windlass_api::serve_http(listener, platform.clone(), async {
             drop(http_stopped.await)
         });
-        let host_key = directory.path().join("data/ssh_host_key");
-        let ssh_door = windlass_api::serve_ssh(ssh_listener, host_key, platform.clone(), async {
+        let host_key = platform.settings().data_directory.join(windlass_api::HOST_KEY_FILE);
+        let exec = UnixListener::bind(directory.path().join(SSH_SOCKET)).unwrap();
+        let ssh_doors = SshDoors { git: ssh_listener, exec: Some(exec) };
+        let ssh_door = windlass_api::serve_ssh(ssh_doors, host_key, platform.clone(), async {
             drop(ssh_stopped.await)
         });
         let serving = vec![
@@ -241,7 +245,7 @@ impl Server {
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
         let response = sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let answer = tokio::time::timeout(Duration::from_secs(20), body.collect())
+        let answer = tokio::time::timeout(Duration::from_secs(120), body.collect())
             .await
             .expect("the answer ends");
         served.abort();

@@ -50,7 +50,7 @@ async fn a_token_ends_when_it_said_or_when_it_is_revoked() {
     let short = secret(&made);
     let started = Instant::now();
     while server.as_user(&short, Method::GET, "/account", Value::Null).await.status != 401 {
-        assert!(started.elapsed() < Duration::from_secs(20));
+        assert!(started.elapsed() < Duration::from_secs(120));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for wrong in [json!("soon"), json!(-1), json!(0), json!(u64::MAX), json!([1])] {
@@ -138,7 +138,7 @@ async fn an_account_has_so_many_requests_an_hour() {
 }
 
 /// The one-time password of a secret in base 32, so many steps from now.
-fn password(secret: &str, steps: i64) -> String {
+pub(super) fn password(secret: &str, steps: i64) -> String {
     let mut bits = 0u64;
     let mut count = 0;
     let mut bytes = Vec::new();

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use windlass_api::ApiTeller;
 
 const PATH: &str = "/apps/bibly/webhooks";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// One request as a receiver sees it.
 struct Received {

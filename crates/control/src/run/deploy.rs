@@ -2,6 +2,7 @@
 //! New one healthy → swap in the router → persist → drain the old (which the planner does).
 
 use super::app_task::{AppTask, runnable};
+use super::events::BOOT_TIMEOUT;
 use crate::observe::LogFilter;
 use crate::platform::now_ms;
 use crate::records::Release;
@@ -14,8 +15,12 @@ use windlass_core::deploy_settings::CanaryState;
 use windlass_core::names::ProcessType;
 use windlass_core::plan::{self, Phase, Verdict, Wanted};
 
-/// How many of the failed instance's last lines are shown.
-const LOG_LINES_SHOWN: u32 = 10;
+/// How many of the failed instance's last lines are shown: servers that start workers say some
+/// thirty of their own after the one that tells what was wrong.
+const LOG_LINES_SHOWN: u32 = 40;
+
+const HOW_TO_LISTEN: &str =
+    "\nThe app must listen on 0.0.0.0 at the port that the environment variable PORT says.";
 
 /// A release, stored as pending, that should become the current one.
 pub(crate) struct Deploy {
@@ -146,8 +151,11 @@ impl AppTask {
                         format!("{slot} exited with status {} while it was starting", status.code)
                     }
                 };
-                let shown =
+                let mut shown =
                     self.with_last_lines(&reason, &slot.to_string(), candidate.started_at_us);
+                if reason.contains(BOOT_TIMEOUT) {
+                    shown.push_str(HOW_TO_LISTEN);
+                }
                 self.fail_candidate(&reason, shown);
             }
         }

@@ -12,6 +12,8 @@ use windlass_core::plan::{Crash, Phase};
 
 /// The generation of an instance that somebody asked to restart: older than any other.
 pub(super) const SUPERSEDED: u64 = u64::MAX;
+/// Heroku's name for an instance that did not open its port in time.
+pub(super) const BOOT_TIMEOUT: &str = "Error R10 (Boot timeout)";
 
 impl AppTask {
     pub(super) fn handle_event(&mut self, id: &InstanceId, event: Event) {
@@ -72,7 +74,7 @@ impl AppTask {
     fn boot_timed_out(&mut self, id: &InstanceId) {
         let seconds = self.platform.settings().boot_timeout.as_secs();
         let reason = format!(
-            "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds} seconds of launch"
+            "{BOOT_TIMEOUT} -> Web process failed to bind to $PORT within {seconds} seconds of launch"
         );
         self.check_failed(id, reason);
     }

@@ -205,16 +205,15 @@ pub(super) fn unknown_process(
     process: &ProcessType,
     known: &BTreeMap<ProcessType, u32>,
 ) -> PlatformError {
-    if known.is_empty() {
-        return PlatformError::Invalid(format!(
-            "Couldn't find that process type ({process}). Deploy the app first."
-        ));
-    }
     let known: Vec<&str> = known.keys().map(ProcessType::as_str).collect();
-    PlatformError::Invalid(format!(
-        "Couldn't find that process type ({process}). The app has: {}.",
-        known.join(", ")
-    ))
+    let hint = match known[..] {
+        [] => "Deploy the app first.".to_owned(),
+        _ => format!("The app has: {}.", known.join(", ")),
+    };
+    PlatformError::Missing {
+        resource: "formation",
+        message: format!("Couldn't find that process type ({process}). {hint}"),
+    }
 }
 
 fn index_of(name: &str) -> u32 {

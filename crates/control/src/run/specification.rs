@@ -82,6 +82,7 @@ impl Platform {
         if let Some(container) = self.container_image(image) {
             container.apply(&mut spec, release, command);
         }
+        self.add_metadata(&mut spec, app, release);
         spec
     }
 

@@ -22,6 +22,7 @@ pub(crate) struct Apps {
     /// Starts that are due when the server begins.
     boot_starts: super::boot_starts::BootStarts,
     attachable: Mutex<HashMap<String, super::one_off::Attachable>>,
+    exec_keys: Mutex<super::exec_keys::ExecKeys>,
     /// Held while cron jobs are changed or started.
     cron_turn: tokio::sync::Mutex<()>,
 }
@@ -41,6 +42,10 @@ impl Apps {
 
     pub(crate) fn attachable(&self) -> MutexGuard<'_, HashMap<String, super::one_off::Attachable>> {
         locked(&self.attachable)
+    }
+
+    pub(super) fn exec_keys(&self) -> MutexGuard<'_, super::exec_keys::ExecKeys> {
+        locked(&self.exec_keys)
     }
 
     pub(crate) fn cron_turn(&self) -> &tokio::sync::Mutex<()> {

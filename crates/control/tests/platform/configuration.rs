@@ -1,6 +1,7 @@
 //! Config vars and domains.
 
 use windlass_control::PlatformError;
+use windlass_core::feature::AppFeature;
 use windlass_core::route::Availability;
 use windlass_testkit::platform::TestPlatform;
 
@@ -20,6 +21,39 @@ fn a_change_makes_a_release_and_replaces_the_instances() {
     assert_eq!(test.driver.running()[0].spec.environment["COLOUR"], "green");
     test.set(&app, "COLOUR", "green").unwrap();
     assert_eq!(test.app(&app).current_release, 3, "nothing changed, so no release");
+}
+
+#[test]
+fn releases_tell_what_was_chosen_when_they_were_made() {
+    let test = TestPlatform::open();
+    let app = test.create_app("told");
+    let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
+    let feature = AppFeature::named("runtime-dyno-metadata").unwrap();
+    let switch = |enabled| {
+        let platform = test.platform();
+        test.block_on(platform.set_app_feature(&test.user, &app, feature, enabled)).unwrap();
+    };
+    let told = |name: &str| test.driver.running()[0].spec.environment.get(name).cloned();
+    switch(true);
+    assert_eq!(told("HEROKU_RELEASE_VERSION"), None, "it was on before v2");
+
+    test.set(&app, "COLOUR", "green").unwrap();
+    test.wait_for_instances(&app, &["web.1"]);
+    assert_eq!(told("HEROKU_RELEASE_VERSION").as_deref(), Some("v3"));
+    assert_eq!(told("HEROKU_APP_NAME"), Some(app.name.to_string()));
+    assert_eq!(told("HEROKU_APP_ID"), Some(app.id.to_string()));
+    let view = test.block_on(test.platform().instances(&app)).unwrap();
+    assert_eq!(told("HEROKU_DYNO_ID"), Some(view[0].id.to_string()), "as the API says");
+
+    switch(false);
+    test.set(&app, "HEROKU_APP_NAME", "mine").unwrap();
+    test.wait_for_instances(&app, &["web.1"]);
+    assert_eq!(told("HEROKU_RELEASE_VERSION"), None);
+    switch(true);
+    test.set(&app, "COLOUR", "blue").unwrap();
+    test.wait_for_instances(&app, &["web.1"]);
+    assert_eq!(told("HEROKU_RELEASE_VERSION").as_deref(), Some("v5"));
+    assert_eq!(told("HEROKU_APP_NAME").as_deref(), Some("mine"), "config vars stay");
 }
 
 #[test]

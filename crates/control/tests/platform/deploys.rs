@@ -1,6 +1,7 @@
 //! Releases become current or fail; what is served is served on.
 
 use super::scaling::scale;
+use std::time::Duration;
 use windlass_control::PlatformError;
 use windlass_control::records::ReleaseStatus;
 use windlass_core::route::Availability;
@@ -64,7 +65,7 @@ fn a_release_that_crashes_leaves_the_old_one_serving() {
 
 #[test]
 fn a_release_that_never_listens_fails_and_its_instance_is_stopped() {
-    let test = TestPlatform::open();
+    let test = TestPlatform::open_with(|settings| settings.boot_timeout = Duration::from_secs(3));
     let app = test.create_app("silent");
     let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
     test.router.must_stay_served(app.id, true);

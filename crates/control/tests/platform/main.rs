@@ -15,6 +15,7 @@ mod one_offs;
 mod pipelines;
 mod private_network;
 mod release_phase;
+mod renewals;
 mod routing;
 mod scaling;
 mod simulation;

@@ -12,7 +12,7 @@ use windlass_testkit::platform::TestPlatform;
 /// Returns the app's log.
 pub fn log(test: &TestPlatform, app: &App) -> String {
     let filter = LogFilter { process: None, source: None, lines: 1_500, tail: false };
-    let secret = test.platform().create_log_session(app, filter).unwrap();
+    let secret = test.platform().create_log_session(&test.user, app, filter).unwrap();
     test.block_on(async {
         let mut lines = test.platform().open_log_session(&secret, None).unwrap();
         let mut text = String::new();

@@ -53,7 +53,9 @@ fn relative_quantities_and_limits() {
     assert!(matches!(change(Quantity::Absolute(101)), Err(PlatformError::Invalid(_))));
     let unknown = vec![("nobody".parse().unwrap(), Quantity::Absolute(1))];
     let refused = test.block_on(test.platform().scale(&test.user, &app, unknown));
-    assert!(refused.unwrap_err().to_string().contains("The app has: web"));
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, PlatformError::Missing { resource: "formation", .. }), "{refused:?}");
+    assert!(refused.to_string().contains("The app has: web"), "{refused}");
     test.wait_for_instances(&app, &[]);
 }
 

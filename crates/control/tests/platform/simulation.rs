@@ -34,7 +34,9 @@ struct History {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let test = TestPlatform::open();
+        let test = TestPlatform::open_with(|settings| {
+            settings.boot_timeout = Duration::from_millis(400);
+        });
         let apps = ["red", "blue"].map(|name| test.create_app(name));
         let apps = apps.map(|app| Model { app, web: 1, hurt: false, recreates: false });
         Self { test, random: fastrand::Rng::with_seed(seed), apps: apps.into() }

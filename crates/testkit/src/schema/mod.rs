@@ -1,10 +1,13 @@
 //! The contract of the Platform API: every answer is checked against our own schema
 //! (`crates/api/schema`) and, where it is at hand, against Heroku's published one.
 
+mod forwarder;
 mod links;
+mod messages;
 mod published;
 mod validator;
 
+pub use forwarder::CheckingForwarder;
 pub use links::{Link, find, links, same_path};
 pub use published::{DIFFERENCES, Difference, published};
 pub use validator::{Objects, Validator};

@@ -5,6 +5,7 @@ use std::process::Command;
 use windlass_testkit::app::TestApp;
 use windlass_testkit::command;
 use windlass_testkit::heroku::Clients;
+use windlass_testkit::schema::CheckingForwarder;
 use windlass_testkit::skip;
 
 #[test]
@@ -17,12 +18,14 @@ fn heroku3_works_on_apps() {
     let app = TestApp::deployed(&server, "library", &python());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/heroku3_calls.py");
     let mut calls = Command::new("python3");
-    calls.arg(script).arg(format!("http://{}", server.api())).arg(server.token());
+    let forwarder = CheckingForwarder::start(server.api());
+    calls.arg(script).arg(format!("http://{}", forwarder.address())).arg(server.token());
     calls.arg(&app.name).arg(server.unused_name("made")).env("PYTHONPATH", clients.python_path());
 
     let ended = command::run(&mut calls, b"");
 
     assert!(ended.stdout.ends_with(" calls\n"), "{ended}");
     let _ = ended.success();
+    forwarder.assert_all_matched();
     app.wait_for_log("said by heroku3");
 }

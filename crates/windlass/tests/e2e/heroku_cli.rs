@@ -7,10 +7,12 @@ mod account;
 mod apps;
 mod container;
 mod domains;
+mod exec;
 mod people;
 mod pipelines;
 mod processes;
 mod sides;
+mod table;
 
 use windlass_testkit::heroku::{Step, commands};
 
@@ -20,6 +22,7 @@ const SCRIPTS: &[(&str, &[&[Step]])] = &[
     ("apps", apps::SCRIPTS),
     ("domains", domains::SCRIPTS),
     ("processes", processes::SCRIPTS),
+    ("exec", exec::SCRIPTS),
     ("pipelines", pipelines::SCRIPTS),
     ("people", people::SCRIPTS),
     ("sides", sides::SCRIPTS),

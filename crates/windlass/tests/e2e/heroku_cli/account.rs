@@ -39,7 +39,9 @@ const TOKENS: &[Step] = &[
         &["Revoking OAuth Authorization... done, revoked authorization from nightly"],
     ),
     ("authorizations:info {authorization}", 2, &["Error: Couldn't find that *"]),
-    ("clients", 2, &["Error: *"]),
+    ("clients", 2, &["Error: There are no OAuth clients here: *"]),
+    ("sessions", 0, &["No OAuth sessions."]),
+    ("sessions:destroy one", 2, &["Error: Couldn't find that session."]),
 ];
 
 const KEYS: &[Step] = &[

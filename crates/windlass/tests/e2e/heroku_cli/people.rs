@@ -45,7 +45,11 @@ const TEAMS: &[Step] = &[
     ("members --team acme --role admin", 0, &["bob@example.com admin*"]),
     ("create {app}-team --team acme --remote team", 0, &["Creating {app}-team... done"]),
     ("apps --team acme", 0, &["=== Apps in team acme", "{app}-team (local)"]),
-    ("access --app {app}-team", 0, &["owner@localhost admin deploy, manage, operate, view"]),
+    (
+        "access --app {app}-team",
+        0,
+        &["owner@localhost admin deploy, manage, operate, view", "!owner@localhost collaborator *"],
+    ),
     ("apps:transfer acme --app {app}", 0, &["Transferring {app} to acme... done"]),
     ("apps:lock --app {app}", 0, &["Locking {app}... done"]),
     ("apps:unlock --app {app}", 0, &["Unlocking {app}... done"]),

@@ -25,7 +25,11 @@ const DYNOS: &[Step] = &[
     ("ps:scale worker+1", 0, &["Scaling dynos... done, now running worker at 2:Standard-1X"]),
     ("ps:wait", 0, &["!*Error*"]),
     ("ps:scale web=1 worker-1", 0, &["Scaling dynos... done, now running *"]),
-    ("ps:scale cron=1", 2, &["Error: Couldn't find that process type (cron). *"]),
+    (
+        "ps:scale cron=1",
+        2,
+        &["Error: Couldn't find that process type (cron). *", "Error ID: not_found"],
+    ),
     ("ps:scale web=1:huge", 2, &["Scaling dynos... !", "Error: *huge*"]),
     ("@up web.1 worker.1", 0, &[]),
     ("ps:type web=standard-2x", 0, &["web Standard-2X 1 *", "worker Standard-1X 1 *"]),
@@ -80,7 +84,14 @@ const LOGS: &[Step] = &[
 ];
 
 const RELEASES: &[Step] = &[
+    ("labs:enable runtime-dyno-metadata", 0, &["Enabling runtime-dyno-metadata for {app}... done"]),
+    ("labs --app {app}", 0, &["[+] runtime-dyno-metadata *", "[ ] runtime-dyno-build-metadata *"]),
     ("config:set COLOR=red", 0, &["Setting COLOR and restarting {app}... done, v3"]),
+    (
+        "run --exit-code --no-tty -- 'echo $HEROKU_RELEASE_VERSION $HEROKU_APP_NAME'",
+        0,
+        &["v3 {app}"],
+    ),
     (
         "releases",
         0,
