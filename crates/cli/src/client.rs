@@ -9,7 +9,7 @@ mod shown_once;
 use crate::error::{CliError, Result};
 use crate::git::origin_of_url;
 use crate::tls::{self, PinnedConnector, Trust};
-use failure::{api_error, transport_error};
+use failure::{api_error, transport_error, upload_error};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
@@ -182,7 +182,7 @@ impl Client {
         let request = Request::put(url)
             .body(ureq::SendBody::from_reader(from))
             .map_err(|error| bad_request(url, &error))?;
-        let response = agent.run(request).map_err(|error| transport_error(&self.base, error))?;
+        let response = agent.run(request).map_err(|error| upload_error(&self.base, error))?;
         if response.status().is_success() { Ok(()) } else { Err(api_error(response)) }
     }
 

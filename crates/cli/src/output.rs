@@ -2,7 +2,9 @@
 
 use crate::environment::Environment;
 use crate::error::{CliError, Result};
+use crate::harmless::{Pieces, harmless, plain};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Colours and weights, as terminal codes.
@@ -43,6 +45,11 @@ pub struct Output {
     stderr: Box<dyn Write>,
     colour: bool,
     error_colour: bool,
+    /// Whether a terminal shows standard output, and whether it shows standard error: what others
+    /// wrote gets there without what a terminal would obey.
+    terminal: bool,
+    error_terminal: bool,
+    pieces: Pieces,
 }
 
 impl Output {
@@ -53,12 +60,23 @@ impl Output {
             stderr: Box::new(io::stderr()),
             colour: environment.stdout_terminal && environment.colours_wanted(),
             error_colour: environment.stderr_terminal && environment.colours_wanted(),
+            terminal: environment.stdout_terminal,
+            error_terminal: environment.stderr_terminal,
+            pieces: Pieces::default(),
         }
     }
 
     #[cfg(test)]
-    pub fn to(stdout: Box<dyn Write>, stderr: Box<dyn Write>, colour: bool) -> Output {
-        Output { stdout, stderr, colour, error_colour: colour }
+    pub fn to(stdout: Box<dyn Write>, stderr: Box<dyn Write>, terminal: bool) -> Output {
+        Output {
+            stdout,
+            stderr,
+            colour: terminal,
+            error_colour: terminal,
+            terminal,
+            error_terminal: terminal,
+            pieces: Pieces::default(),
+        }
     }
 
     /// Whether standard output takes colours.
@@ -78,7 +96,7 @@ impl Output {
 
     /// Prints a line on standard output.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<()> {
-        writeln!(self.stdout, "{}", text.as_ref())?;
+        writeln!(self.stdout, "{}", shown(self.terminal, text.as_ref()))?;
         Ok(())
     }
 
@@ -105,6 +123,15 @@ impl Output {
         self.stdout.flush()
     }
 
+    /// Writes what a program of somebody said, piece by piece, to standard output at once.
+    pub fn said(&mut self, piece: &[u8]) -> io::Result<()> {
+        if !self.terminal {
+            return self.bytes(piece);
+        }
+        let shown = self.pieces.pass(piece);
+        self.bytes(shown.as_bytes())
+    }
+
     /// Writes bytes to standard error at once.
     pub fn error_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stderr.write_all(bytes)?;
@@ -113,7 +140,7 @@ impl Output {
 
     /// Prints a line on standard error: progress and notes, never data.
     pub fn note(&mut self, text: impl AsRef<str>) -> Result<()> {
-        writeln!(self.stderr, "{}", text.as_ref())?;
+        writeln!(self.stderr, "{}", shown(self.error_terminal, text.as_ref()))?;
         Ok(())
     }
 
@@ -160,6 +187,7 @@ impl Output {
         work: impl FnOnce() -> Result<T>,
         finish: impl FnOnce(&Output, &T) -> Option<String>,
     ) -> Result<T> {
+        let message = shown(self.error_terminal, message).into_owned();
         self.error_bytes(format!("{message}... ").as_bytes())?;
         match work() {
             Ok(value) => {
@@ -190,6 +218,7 @@ impl Output {
             text.push_str(&format!(" {hint_mark}    {line}\n"));
         }
         // Standard error being closed leaves nobody to tell.
+        let text = shown(self.error_terminal, &text).into_owned();
         let _ = self.error_bytes(text.as_bytes());
     }
 
@@ -198,6 +227,10 @@ impl Output {
         let mark = self.paint_error(Style::Yellow, "▸");
         self.note(format!(" {mark}    {text}"))
     }
+}
+
+fn shown(terminal: bool, text: &str) -> Cow<'_, str> {
+    if terminal { harmless(text) } else { Cow::Borrowed(text) }
 }
 
 fn painted(on: bool, style: Style, text: &str) -> String {
@@ -217,14 +250,19 @@ pub struct Cell {
 impl Cell {
     /// A cell in a colour.
     pub fn styled(text: impl Into<String>, style: Style) -> Cell {
-        Cell { text: text.into(), style: Some(style) }
+        Cell { text: one_line(text.into()), style: Some(style) }
     }
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Cell {
-        Cell { text: text.into(), style: None }
+        Cell { text: one_line(text.into()), style: None }
     }
+}
+
+/// A cell is one line with no colours but the table's, wherever it is shown.
+fn one_line(text: String) -> String {
+    plain(&text).into_owned()
 }
 
 /// Rows under headers; columns are as wide as their widest cell.

@@ -196,6 +196,9 @@ pub struct ListenArguments {
     /// HTTP/3 beside TLS
     #[arg(long)]
     pub http3: bool,
+    /// SSH on the plain port goes to the server
+    #[arg(long)]
+    pub ssh: bool,
 }
 
 /// The zone that the router's process answers for.
@@ -282,6 +285,7 @@ impl clap::Args for ServerArguments {
 mod tests {
     use super::Arguments;
     use clap::CommandFactory;
+    use std::ffi::OsString;
 
     /// Its tables are what `windlass cli:reference` prints.
     #[test]
@@ -292,5 +296,39 @@ mod tests {
         let (_, rest) = page.split_once("<!-- made by `windlass cli:reference` -->\n").unwrap();
         let (found, _) = rest.split_once("\n<!-- until here -->").unwrap();
         assert_eq!(found, tables, "put the output of `windlass cli:reference` there");
+    }
+
+    /// The words of an example as a shell would give them, up to a redirection.
+    fn words(example: &str) -> Vec<OsString> {
+        let command = example.split(['>', '<']).next().unwrap();
+        let mut parts = command.trim_end_matches(['&', ' ']).split('"');
+        let mut words = Vec::new();
+        while let Some(plain) = parts.next() {
+            words.extend(plain.split_whitespace().map(OsString::from));
+            if let Some(quoted) = parts.next() {
+                // `command="test -e /tmp/alive"` is one word.
+                let before = if plain.ends_with('=') { words.pop() } else { None };
+                let mut word = before.unwrap_or_default();
+                word.push(quoted);
+                words.push(word);
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_works() {
+        let root = Arguments::command();
+        let mut examples = windlass_cli::examples();
+        for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            let lines = examples.remove(name);
+            let lines = lines.unwrap_or_else(|| panic!("{name} has none in cli/src/examples.txt"));
+            for line in lines {
+                let parsed = root.clone().try_get_matches_from(words(line));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        }
+        assert!(examples.is_empty(), "there are no such commands: {examples:?}");
     }
 }

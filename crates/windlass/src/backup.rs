@@ -82,9 +82,11 @@ fn create(config: &Config, arguments: &CreateArguments) -> Result<String, Backup
             .map_err(|error| BackupCommandError::Write(file.clone(), error))?;
         summary
     };
+    let place =
+        if file == Path::new("-") { "standard output".into() } else { file.display().to_string() };
     Ok(format!(
-        "{} of {} and {}: {} entries, {} MiB before compression.",
-        if passphrase.is_some() { "An encrypted backup" } else { "A backup" },
+        "Wrote {place}: {} of {} and {}, {} entries, {} MiB before compression.",
+        if passphrase.is_some() { "an encrypted backup" } else { "a backup" },
         counted(summary.apps, "app"),
         counted(summary.volumes, "volume"),
         summary.entries,

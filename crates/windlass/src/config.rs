@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use windlass_control::OutgoingSettings;
 use windlass_control::backup::Schedule;
+use windlass_control::{OutgoingSettings, TunnelHost};
 use windlass_core::routing_settings::RoutingSettings;
 
 /// Where the file is looked for when no `--config` is given.
@@ -53,6 +53,7 @@ pub struct Config {
     pub api_tls: ApiTlsConfig,
     pub api_url: Option<String>,
     pub ssh_listen: Option<SocketAddr>,
+    pub exec_tunnel_host: TunnelHost,
     pub router_listen: SocketAddr,
     pub router_public_port: Option<u16>,
     pub owner_email: String,
@@ -100,6 +101,7 @@ impl Config {
             api_tls: ApiTlsConfig::default(),
             api_url: None,
             ssh_listen: None,
+            exec_tunnel_host: TunnelHost::Asked,
             router_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             router_public_port: None,
             owner_email: String::new(),
@@ -181,6 +183,21 @@ impl Config {
     pub fn name(&self) -> String {
         windlass_oci::digest_of(self.data_directory.as_os_str().as_encoded_bytes()).hex()[..6]
             .to_owned()
+    }
+
+    /// Where Heroku's CLI connects to by SSH.
+    #[must_use]
+    pub fn exec_tunnel_host(&self) -> TunnelHost {
+        match self.ssh_listen {
+            Some(_) => self.exec_tunnel_host.clone(),
+            None => TunnelHost::Off,
+        }
+    }
+
+    /// Whether the router passes SSH connections on.
+    #[must_use]
+    pub fn serves_exec(&self) -> bool {
+        self.exec_tunnel_host() != TunnelHost::Off
     }
 
     #[must_use]

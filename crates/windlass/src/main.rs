@@ -10,6 +10,7 @@ mod doctor;
 mod inherited_children;
 mod name_server;
 mod notify;
+mod owner_token;
 mod router_process;
 mod router_role;
 mod server;
@@ -18,7 +19,7 @@ mod upgrade;
 mod zone_role;
 
 use arguments::{Arguments, DoctorArguments, Role, ServerArguments, SetupArguments};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -43,7 +44,13 @@ fn main() -> ExitCode {
         return windlass_control::receive::remote::ssh::main();
     }
     let known = windlass_cli::command_names(&Arguments::command());
-    let arguments = Arguments::parse_from(windlass_cli::normalise_arguments(arguments, &known));
+    let mut root = command();
+    let matches =
+        root.try_get_matches_from_mut(windlass_cli::normalise_arguments(arguments, &known));
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => arguments,
+        Err(error) => return windlass_cli::explain_arguments(&error, &root),
+    };
     match arguments.role {
         Role::Commands => {
             // The first two are not clap's subcommands of ours.
@@ -53,10 +60,10 @@ fn main() -> ExitCode {
                 .for_each(|name| println!("{name}"));
             ExitCode::SUCCESS
         }
-        Role::Client(command) => windlass_cli::run(command, Arguments::command),
+        Role::Client(client) => windlass_cli::run(client, command),
         Role::Server(arguments) => server::main(&arguments),
         Role::Teardown(arguments) => server::teardown_main(&arguments),
-        Role::OwnerToken(arguments) => server::owner_token_main(&arguments),
+        Role::OwnerToken(arguments) => owner_token::main(&arguments),
         Role::Router(arguments) => router_role::main(arguments),
         Role::Setup(arguments) => setup_main(&arguments),
         Role::Doctor(arguments) => doctor_main(&arguments),
@@ -69,6 +76,11 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// The whole command line, with examples.
+fn command() -> clap::Command {
+    windlass_cli::with_help(Arguments::command())
 }
 
 /// Prints an error with its causes, once, on one line.

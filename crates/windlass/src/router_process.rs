@@ -243,6 +243,7 @@ fn option_arguments(options: &ListenOptions) -> Vec<String> {
     arguments.extend(options.proxy_protocol.then(|| "--proxy-protocol".to_owned()));
     arguments.extend(options.without_h2c.then(|| "--without-h2c".to_owned()));
     arguments.extend(options.http3.then(|| "--http3".to_owned()));
+    arguments.extend(options.ssh.then(|| "--ssh".to_owned()));
     arguments
 }
 

@@ -111,6 +111,7 @@ fn options_of(arguments: ListenArguments) -> ListenOptions {
         proxy_protocol: arguments.proxy_protocol,
         without_h2c: arguments.without_h2c,
         http3: arguments.http3,
+        ssh: arguments.ssh,
     }
 }
 

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use windlass_control::{Platform, PlatformError};
+use windlass_core::route::{ListenOptions, SSH_SOCKET};
 use windlass_oci::{ImageStore, OciError};
 use windlass_runtime::{EmbeddedDriver, RuntimeConfig, RuntimeError};
 
@@ -30,8 +31,12 @@ pub enum ServerError {
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{key} {address}: {source}; is something else there? (see `windlass doctor`)")]
     Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
-    #[error("the stack debian-12 is not built yet: run `windlass setup` first")]
+    #[error(
+        "the stack debian-12 is not built yet: run `windlass setup` first, with the same --data-directory or --config if you name one"
+    )]
     NoStack,
+    #[error("containers need root: run it with sudo")]
+    NotRoot,
     #[error(transparent)]
     Images(#[from] OciError),
     #[error(transparent)]
@@ -59,7 +64,12 @@ pub fn main(arguments: &ServerArguments) -> ExitCode {
         Err(code) => return code,
     };
     log_to_stderr(&config.log);
-    exit_code(run(&config, arguments.ready_file.as_deref()))
+    exit_code(as_root().and_then(|()| run(&config, arguments.ready_file.as_deref())))
+}
+
+/// Said first: otherwise the data directory is what cannot be opened.
+fn as_root() -> Result<(), ServerError> {
+    if matches!(crate::setup::is_root(), Ok(false)) { Err(ServerError::NotRoot) } else { Ok(()) }
 }
 
 fn exit_code(outcome: Result<(), ServerError>) -> ExitCode {
@@ -116,6 +126,7 @@ struct Doors {
     api_address: SocketAddr,
     api_https: Option<(TcpListener, SocketAddr)>,
     ssh: Option<(TcpListener, SocketAddr)>,
+    exec: Option<UnixListener>,
 }
 
 async fn bind(
@@ -140,8 +151,26 @@ impl Doors {
             Some(address) => Some(bind("ssh.listen", address).await?),
             None => None,
         };
-        Ok(Self { api, api_address, api_https, ssh })
+        let exec = match config.serves_exec() {
+            true => Some(bind_exec(&config.run_directory().join(SSH_SOCKET))?),
+            false => None,
+        };
+        Ok(Self { api, api_address, api_https, ssh, exec })
     }
+}
+
+/// Takes the place of the server before this one, which has the data directory's lock no more.
+fn bind_exec(socket: &Path) -> Result<UnixListener, ServerError> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io("cannot remove", socket)(error));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket).map_err(io("cannot listen on", socket))?;
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(socket, private).map_err(io("cannot close to others", socket))?;
+    Ok(listener)
 }
 
 async fn serve(
@@ -217,7 +246,7 @@ fn router_place(config: &Config, run_directory: &Path, program: &Path) -> Router
     RouterPlace {
         program: program.to_owned(),
         listen: config.router_listen,
-        options: config.tls.options(),
+        options: ListenOptions { ssh: config.serves_exec(), ..config.tls.options() },
         control_socket: run_directory.join("router.sock"),
         table_file: config.data_directory.join("router-table.json"),
         log_file: config.data_directory.join("router.log"),
@@ -276,17 +305,17 @@ fn serve_doors(
             tracing::error!(%error, "the API is not served");
         }
     });
-    let host_key = config.data_directory.join("ssh_host_ed25519_key");
-    let ssh = doors.ssh.map(|(listener, _)| {
+    let host_key = config.data_directory.join(windlass_api::HOST_KEY_FILE);
+    let ssh = doors.ssh.map(|(git, _)| {
         let served = windlass_api::serve_ssh(
-            listener,
+            windlass_api::SshDoors { git, exec: doors.exec },
             host_key,
             platform.clone(),
             stopped(stopping.subscribe()),
         );
         tokio::spawn(async move {
             if let Err(error) = served.await {
-                tracing::error!(%error, "git over SSH is not served");
+                tracing::error!(%error, "SSH is not served");
             }
         })
     });
@@ -336,7 +365,12 @@ pub fn teardown_main(arguments: &ServerArguments) -> ExitCode {
         Err(code) => return code,
     };
     log_to_stderr("warn");
-    exit_code(teardown(&config))
+    let outcome = as_root().and_then(|()| teardown(&config));
+    if outcome.is_ok() {
+        let data = &config.data_directory;
+        eprintln!("The apps and the router are stopped. The data stays in {}.", data.display());
+    }
+    exit_code(outcome)
 }
 
 pub fn teardown(config: &Config) -> Result<(), ServerError> {
@@ -356,19 +390,4 @@ pub fn teardown(config: &Config) -> Result<(), ServerError> {
             _ => Ok(()),
         }
     })
-}
-
-/// `windlass owner-token`: for an owner whose token is lost.
-pub fn owner_token_main(arguments: &ServerArguments) -> ExitCode {
-    let config = match load(arguments) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    match windlass_control::access::make_owner_token(&config.data_directory) {
-        Ok(secret) => {
-            println!("{secret}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&error, 1),
-    }
 }

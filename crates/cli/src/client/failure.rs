@@ -12,7 +12,8 @@ pub(super) fn api_error(mut response: Response<Body>) -> CliError {
     let text = response.body_mut().read_to_string().unwrap_or_default();
     let Ok(body) = serde_json::from_str::<ErrorBody>(&text) else {
         let message = format!("The server answered with an error: {status}.");
-        return CliError::new(kind_of_status(status.as_u16()), message);
+        return CliError::new(kind_of_status(status.as_u16()), message)
+            .hint("It did not answer as a Windlass API does: is this its URL, and not an app's?");
     };
     let mut error = CliError::new(kind_of_status(status.as_u16()), body.message);
     error.hint = match (body.id.as_str(), body.resource.as_deref(), body.url) {
@@ -20,9 +21,31 @@ pub(super) fn api_error(mut response: Response<Body>) -> CliError {
         ("two_factor", ..) => Some("Pass it with --code CODE.".to_owned()),
         ("unauthorized", ..) => Some("Run `windlass login`.".to_owned()),
         ("not_found", Some("app"), _) => Some("`windlass apps` lists yours.".to_owned()),
+        ("not_found", Some(resource), _) => {
+            listed_by(resource).map(|command| format!("`windlass {command}` lists them."))
+        }
         _ => None,
     };
     error
+}
+
+/// Returns the command that lists the resources of a kind.
+fn listed_by(resource: &str) -> Option<&'static str> {
+    Some(match resource {
+        "dyno" => "ps",
+        "release" => "releases",
+        "build" => "builds",
+        "domain" => "domains",
+        "pipeline" => "pipelines",
+        "team" => "teams",
+        "authorization" => "authorizations",
+        "key" => "keys",
+        "log drain" => "drains",
+        "webhook" => "webhooks",
+        "cron job" => "cron",
+        "volume" => "volumes",
+        _ => return None,
+    })
 }
 
 fn kind_of_status(status: u16) -> ErrorKind {
@@ -46,10 +69,23 @@ pub(super) fn transport_error(url: &str, error: ureq::Error) -> CliError {
                 .hint("The request may still be carried out; look at `windlass releases`.")
         }
         ureq::Error::Io(error) => io_error(url, &error),
+        ureq::Error::Protocol(_) => unreachable(url, "what answers there speaks no HTTP"),
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => {
             tls::error(url, &error)
         }
         other => CliError::general(format!("The request to {url} failed: {other}")),
+    }
+}
+
+/// A server that takes no more of a body closes the connection, mostly before its answer is read.
+pub(super) fn upload_error(url: &str, error: ureq::Error) -> CliError {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    match error {
+        ureq::Error::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
+            CliError::new(ErrorKind::Refused, format!("{url} took no more of the upload."))
+                .hint("It takes archives of at most 1 GiB: leave out what the app does not need (.gitignore).")
+        }
+        other => transport_error(url, other),
     }
 }
 

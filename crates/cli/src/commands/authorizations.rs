@@ -5,7 +5,8 @@ use crate::client::{Range, encoded};
 use crate::error::{CliError, Result};
 use crate::output::Table;
 use crate::session::Session;
-use crate::time::with_age;
+use crate::time::{with_age, with_wait};
+use jiff::Timestamp;
 use windlass_wire::{Authorization, AuthorizationCreate, AuthorizationUpdate};
 
 const PATH: &str = "/oauth/authorizations";
@@ -69,13 +70,14 @@ impl List {
             Table::new(&["Description", "Id", "Scope", "Created", "Last used", "Expires"]);
         for entry in list {
             let used = entry.last_used_at.map(|at| with_age(&at, now));
+            let expires = entry.expires_at.map(|at| with_wait(&at, now));
             table.row(vec![
                 entry.description.into(),
                 entry.id.into(),
                 entry.scope.join(",").into(),
                 with_age(&entry.created_at, now).into(),
                 used.unwrap_or_else(|| "never".to_owned()).into(),
-                entry.expires_at.unwrap_or_else(|| "never".to_owned()).into(),
+                expires.unwrap_or_else(|| "never".to_owned()).into(),
             ]);
         }
         session.output.table(&table)
@@ -131,16 +133,16 @@ fn show_new(session: &mut Session, made: Authorization, short: bool) -> Result<(
     if short {
         return session.output.line(token);
     }
-    let mut properties = described(made);
+    let mut properties = described(made, session.environment.now);
     properties.push(("Token", token));
     session.output.properties(&properties)?;
     session.output.note("The token is shown only this once.")
 }
 
-fn described(made: Authorization) -> Vec<(&'static str, String)> {
+fn described(made: Authorization, now: Timestamp) -> Vec<(&'static str, String)> {
     let mut properties =
         vec![("Description", made.description), ("Id", made.id), ("Scope", made.scope.join(","))];
-    properties.extend(made.expires_at.map(|at| ("Expires", at)));
+    properties.extend(made.expires_at.map(|at| ("Expires", with_wait(&at, now))));
     properties
 }
 
@@ -164,7 +166,7 @@ impl Info {
         let created = with_age(&found.created_at, now);
         let used =
             found.last_used_at.take().map_or_else(|| "never".to_owned(), |at| with_age(&at, now));
-        let mut properties = described(found);
+        let mut properties = described(found, now);
         properties.extend([("Created", created), ("Last used", used)]);
         session.output.properties(&properties)
     }

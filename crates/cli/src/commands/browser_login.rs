@@ -7,6 +7,14 @@ use crate::process;
 use crate::session::Session;
 use windlass_wire::{BrowserLogin, BrowserLoginCreate, BrowserLoginResult};
 
+/// Opens a URL where a person sits before a desktop. Returns whether that went well.
+pub(super) fn show(session: &Session, url: &str) -> bool {
+    browser(&session.environment).is_some_and(|program| {
+        let opened = process::run(program, &[url], &session.environment.directory);
+        opened.is_ok_and(|finished| finished.status.success())
+    })
+}
+
 /// Shows a URL, or opens it where a person sits before a desktop, and waits until they have
 /// proved there who they are. Gives a new token.
 pub fn token(session: &mut Session, client: &Client) -> Result<String> {
@@ -16,11 +24,7 @@ pub fn token(session: &mut Session, client: &Client) -> Result<String> {
     let body = BrowserLoginCreate { description: Some(format!("Windlass CLI login{from}")) };
     let login: BrowserLogin = client.post("/auth", &body)?;
     let url = format!("{}{}", client.base(), login.browser_url);
-    let opened = browser(&session.environment).is_some_and(|program| {
-        let opened = process::run(program, &[&url], &session.environment.directory);
-        opened.is_ok_and(|finished| finished.status.success())
-    });
-    match opened {
+    match show(session, &url) {
         true => session.output.note(format!("Opened {url}"))?,
         false => session.output.note(format!("Open this page and log in there:\n\n  {url}\n"))?,
     }

@@ -68,8 +68,9 @@ impl Files {
 }
 
 fn read(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| CliError::file(format_args!("read {}", path.display()), &error))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        CliError::file(format_args!("Could not read {}", path.display()), &error)
+    })?;
     // What is no text is no PEM either; the server says what to do.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

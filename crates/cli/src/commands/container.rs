@@ -6,7 +6,7 @@ use super::app_path;
 use super::engine::{Engine, Registry};
 use crate::arguments::{AppArguments, JsonArguments, ServerArguments};
 use crate::client::{Client, Range, encoded};
-use crate::error::{CliError, Result};
+use crate::error::{CliError, ErrorKind, Result};
 use crate::session::Session;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -114,14 +114,19 @@ impl Push {
             let common = self.context_path.join("Dockerfile");
             let found = [own, common].into_iter().find(|file| file.is_file());
             found.ok_or_else(|| {
-                let place = self.context_path.display();
                 CliError::usage(format!(
-                    "There is neither Dockerfile.{process} nor Dockerfile in {place}."
+                    "There is neither Dockerfile.{process} nor Dockerfile in {}.",
+                    named(&self.context_path)
                 ))
             })
         };
         types.into_iter().map(|process| Ok((process.clone(), dockerfile(&process)?))).collect()
     }
+}
+
+/// A folder as people speak of it: `.` at the end of a sentence is easily overlooked.
+fn named(folder: &Path) -> String {
+    if folder == Path::new(".") { "this folder".to_owned() } else { folder.display().to_string() }
 }
 
 /// Returns the process types that a folder has a Dockerfile of their own for.
@@ -137,10 +142,7 @@ fn types_in(folder: &Path) -> Result<Vec<String>> {
         .collect();
     types.sort();
     if types.is_empty() {
-        return Err(CliError::usage(format!(
-            "There is no Dockerfile.TYPE in {}.",
-            folder.display()
-        )));
+        return Err(CliError::usage(format!("There is no Dockerfile.TYPE in {}.", named(folder))));
     }
     Ok(types)
 }
@@ -209,13 +211,17 @@ fn newest_release(client: &Client, app: &str) -> Result<Release> {
 /// Returns the identifier of the image that was pushed last for a process type.
 fn pushed_image(client: &Client, app: &str, process: &str) -> Result<String> {
     let path = format!("/v2/{}/{}/manifests/latest", encoded(app), encoded(process));
-    let manifest: Value = client.get(&path).map_err(|error| {
-        error.hint(format!("Push it first: windlass container:push {process} --app {app}"))
+    let manifest: Value = client.get(&path).map_err(|error| match error.kind {
+        ErrorKind::NotFound => {
+            CliError::not_found(format!("Nothing was pushed for {process} of {app} yet."))
+                .hint(format!("Push it first: windlass container:push {process} --app {app}"))
+        }
+        _ => error,
     })?;
     let digest = manifest["config"]["digest"].as_str();
     digest.map(str::to_owned).ok_or_else(|| {
         CliError::general(format!(
-            "What was pushed for {process} is no image of a single platform."
+            "What was pushed for {process} has no image for the server's processor: build it with --platform linux/amd64 (or what the server has) and push it again."
         ))
     })
 }

@@ -300,7 +300,7 @@ impl Output {
             .get_stream(&path)?
             .read_to_end(&mut text)
             .map_err(|error| CliError::file("The output broke off", &error))?;
-        session.output.bytes(&text)?;
+        session.output.said(&text)?;
         Ok(())
     }
 }

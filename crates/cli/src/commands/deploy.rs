@@ -60,7 +60,10 @@ impl Deploy {
             None => {
                 let folder =
                     Folder::open(here.join(self.directory.as_deref().unwrap_or(".".as_ref())))?;
-                let message = format!("Uploading {} files", folder.files());
+                let message = match folder.files() {
+                    1 => "Uploading 1 file".to_owned(),
+                    many => format!("Uploading {many} files"),
+                };
                 let url = session.output.action(
                     &message,
                     || folder.stream(|archive| upload(client, shown, archive)),
@@ -125,6 +128,6 @@ fn show(session: &mut Session, client: &Client, build: &Build) -> Result<()> {
         if count == 0 {
             return Ok(());
         }
-        session.output.bytes(&buffer[..count])?;
+        session.output.said(&buffer[..count])?;
     }
 }

@@ -102,6 +102,7 @@ pub(crate) fn dispatch(
         Command::KeysRemove(arguments) => arguments.run(session),
         Command::Authorizations(command) => command.run(session),
         Command::TwoFactor(command) => command.run(session),
+        Command::Passkeys(command) => command.run(session),
         Command::Access(command) => command.run(session),
         Command::Teams(command) => command.run(session),
         Command::Users(command) => command.run(session),

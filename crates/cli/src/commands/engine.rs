@@ -105,8 +105,9 @@ impl Engine {
         let mut command = Command::new(self.program());
         command.args(["build", "--tag", name]).arg("--file").arg(dockerfile);
         if self == Self::Docker {
-            // An index with attestations is no image that could be released.
-            command.args(["--provenance", "false", "--sbom", "false"]);
+            // An index with attestations is no image that could be released. A docker without
+            // buildx makes none, and does not know the options that would say so.
+            command.env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
         }
         for argument in arguments {
             command.args(["--build-arg", argument]);

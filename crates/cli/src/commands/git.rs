@@ -42,7 +42,10 @@ pub fn connect_repository(
     remote: &str,
 ) -> Result<()> {
     let Some(repository) = Repository::here(&session.environment) else {
-        return Ok(());
+        let name = &app.name;
+        session.output.note(format!("Deploy this folder with: windlass deploy -a {name}"))?;
+        let git = format!("To push with git: windlass git:remote -a {name} in its repository");
+        return session.output.note(git);
     };
     repository.set_remote(remote, &app.git_url)?;
     let mut notes = vec![format!("Set git remote {remote} to {}", app.git_url)];

@@ -16,7 +16,7 @@ pub struct Login {
     /// The token; `-` reads it from standard input
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// Log in by the browser: prove there who you are, with a token that you have elsewhere
+    /// Log in by the browser: prove there who you are, with a passkey or a token that you have
     #[arg(long, conflicts_with = "token")]
     browser: bool,
     /// A short name for the server, for --context

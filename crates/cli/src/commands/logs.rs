@@ -144,7 +144,7 @@ impl Printer {
             true => self.coloured(line, output),
             false => line.to_owned(),
         };
-        output.bytes(format!("{text}\n").as_bytes())?;
+        output.said(format!("{text}\n").as_bytes())?;
         Ok(())
     }
 

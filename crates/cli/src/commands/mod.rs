@@ -41,6 +41,7 @@ mod maintenance;
 mod man;
 mod network;
 mod open;
+mod passkeys;
 mod pipelines;
 mod pipelines_change;
 mod pipelines_repo;
@@ -54,6 +55,7 @@ mod review_apps;
 mod rollback;
 mod routing;
 mod run;
+mod sections;
 mod slugs;
 mod snapshots;
 mod stack;
@@ -68,6 +70,7 @@ mod webhooks;
 mod whoami;
 
 pub use reference::tables as reference_tables;
+pub(crate) use sections::{SECTIONS, Section};
 
 pub(crate) use dispatch::dispatch;
 
@@ -337,6 +340,8 @@ pub enum Command {
     Authorizations(authorizations::AuthorizationsCommand),
     #[command(flatten)]
     TwoFactor(two_factor::TwoFactorCommand),
+    #[command(flatten)]
+    Passkeys(passkeys::PasskeysCommand),
     #[command(flatten)]
     Access(access::AccessCommand),
     #[command(flatten)]

@@ -1,73 +1,13 @@
 //! `windlass cli:reference`: the tables of docs/reference/cli.md, made from the commands themselves.
 
+use super::{SECTIONS, Section};
 use crate::error::{CliError, Result};
 use crate::session::Session;
 use clap::Arg;
 use std::fmt::Write as _;
 
-/// A part of the page: its title, a line under it, and the commands in it by what their names begin
-/// with up to a colon.
-struct Section(&'static str, &'static str, &'static [&'static str]);
-
-const SECTIONS: &[Section] = &[
-    Section(
-        "On the server, as root",
-        "",
-        &["setup", "doctor", "server", "teardown", "backup", "upgrade", "owner-token", "demo"],
-    ),
-    Section(
-        "Logging in",
-        "",
-        &["login", "logout", "contexts", "auth", "whoami", "keys", "authorizations", "trust"],
-    ),
-    Section("Heroku's clients", "See [connect](../guides/connect.md).", &["connect"]),
-    Section(
-        "People",
-        "See [people](../guides/people.md).",
-        &["access", "teams", "members", "users", "invitations", "transfers", "2fa", "activity"],
-    ),
-    Section(
-        "Apps",
-        "",
-        &["create", "apps", "info", "open", "rename", "destroy", "git", "maintenance", "stack"],
-    ),
-    Section("Configuration", "", &["config"]),
-    Section("Processes", "", &["ps", "run", "limits", "checks", "logs"]),
-    Section("Cron", "See [commands that run at times](../guides/cron.md).", &["cron"]),
-    Section(
-        "Telling others, features and add-ons",
-        "See [webhooks](../guides/webhooks.md) and [log drains](../guides/log-drains.md).",
-        &["webhooks", "drains", "features", "addons"],
-    ),
-    Section(
-        "Pipelines",
-        "See [staging, production, and an app for each branch](../guides/pipelines.md).",
-        &["pipelines", "reviewapps"],
-    ),
-    Section(
-        "Releases and builds",
-        "",
-        &[
-            "deploy",
-            "deploys",
-            "releases",
-            "rollback",
-            "builds",
-            "buildpacks",
-            "image",
-            "container",
-            "slugs",
-            "registry",
-            "registries",
-        ],
-    ),
-    Section("Volumes", "See [files that stay](../guides/volumes.md).", &["volumes"]),
-    Section("Traffic", "", &["domains", "routing", "certs", "dns", "network"]),
-    Section("The rest", "", &["completions", "man", "version"]),
-];
-
 /// Options that most commands have: they are described once, below the tables.
-const COMMON: &[&str] = &["app", "remote", "server", "json", "help", "version"];
+const COMMON: &[&str] = &["app", "remote", "server", "context", "json", "help", "version"];
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Reference {}
@@ -88,21 +28,18 @@ pub fn tables(root: &clap::Command) -> std::result::Result<String, String> {
     let shown: Vec<_> = root.get_subcommands().filter(|command| !command.is_hide_set()).collect();
     let in_section = |section: &Section, command: &clap::Command| {
         let name = command.get_name();
-        section.2.contains(&name.split(':').next().unwrap_or(name))
+        section.topics.contains(&name.split(':').next().unwrap_or(name))
     };
     let homeless = |command: &&&clap::Command| {
         let homes = SECTIONS.iter().filter(|section| in_section(section, command)).count();
         homes != 1 && command.get_name() != "help"
     };
     if let Some(command) = shown.iter().find(homeless) {
-        return Err(format!(
-            "`{}` is in no section of reference.rs, or in two",
-            command.get_name()
-        ));
+        return Err(format!("`{}` is in no section of sections.rs, or in two", command.get_name()));
     }
     let mut page = String::new();
     for section in SECTIONS {
-        let Section(title, note, _) = section;
+        let Section { title, note, .. } = section;
         let _ = write!(page, "\n## {title}\n\n");
         if !note.is_empty() {
             let _ = write!(page, "{note}\n\n");

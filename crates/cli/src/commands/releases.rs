@@ -116,7 +116,7 @@ impl Output {
             if read == 0 {
                 return Ok(());
             }
-            session.output.bytes(&piece[..read])?;
+            session.output.said(&piece[..read])?;
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::client::{Range, encoded};
 use crate::error::Result;
 use crate::output::{Style, Table};
 use crate::session::Session;
+use crate::time::with_age;
 use std::path::PathBuf;
 use windlass_wire::{Volume, VolumeRestore, VolumeSnapshot};
 
@@ -53,10 +54,12 @@ impl List {
         if self.json.json {
             return session.output.json(&snapshots);
         }
+        let now = session.environment.now;
         let mut table = Table::new(&["Snapshot", "Size", "Taken"]);
         for snapshot in snapshots {
             let size = bytes(snapshot.size);
-            table.row(vec![snapshot.name.into(), size.into(), snapshot.created_at.into()]);
+            let taken = with_age(&snapshot.created_at, now);
+            table.row(vec![snapshot.name.into(), size.into(), taken.into()]);
         }
         session.output.heading(&format!("{app} Snapshots of {}", self.name))?;
         session.output.table(&table)

@@ -9,7 +9,7 @@ use crate::error::{CliError, Result};
 use crate::git::origin_of_url;
 use crate::output::Table;
 use crate::session::Session;
-use crate::time::with_age;
+use crate::time::{with_age, with_wait};
 use windlass_wire::{
     Account, Activity, Invitation, InvitationAccept, InvitationAccepted, InvitationCreate,
     TeamMember,
@@ -30,6 +30,9 @@ pub enum UsersCommand {
     /// Take the second factor from somebody who has lost it
     #[command(name = "users:reset-two-factor")]
     ResetSecondFactor(OfUser),
+    /// Take all passkeys from somebody who has lost their device
+    #[command(name = "users:reset-passkeys")]
+    ResetPasskeys(OfUser),
     /// List who was invited and has not come in yet
     #[command(name = "invitations")]
     Invitations(List),
@@ -51,6 +54,7 @@ impl UsersCommand {
             Self::Invite(arguments) => arguments.run(session),
             Self::Remove(arguments) => arguments.remove(session),
             Self::ResetSecondFactor(arguments) => arguments.reset(session),
+            Self::ResetPasskeys(arguments) => arguments.reset_passkeys(session),
             Self::Invitations(arguments) => arguments.invitations(session),
             Self::Revoke(arguments) => arguments.run(session),
             Self::Accept(arguments) => arguments.run(session),
@@ -103,13 +107,14 @@ impl List {
         if open.is_empty() {
             return session.output.note("No invitation is open.");
         }
+        let now = session.environment.now;
         let mut table = Table::new(&["Who", "Id", "Invited by", "Good until"]);
         for one in open {
             table.row(vec![
                 one.email.into(),
                 one.id.into(),
                 one.invited_by.email.into(),
-                one.expires_at.into(),
+                with_wait(&one.expires_at, now).into(),
             ]);
         }
         session.output.table(&table)
@@ -160,6 +165,13 @@ impl OfUser {
         let client = session.client(&self.server)?;
         let message = format!("Taking the second factor from {}", self.email);
         let path = format!("/users/{}/two-factor", encoded(&self.email));
+        session.output.action(&message, || client.delete(&path), |_, ()| None)
+    }
+
+    fn reset_passkeys(self, session: &mut Session) -> Result<()> {
+        let client = session.client(&self.server)?;
+        let message = format!("Taking the passkeys from {}", self.email);
+        let path = format!("/users/{}/passkeys", encoded(&self.email));
         session.output.action(&message, || client.delete(&path), |_, ()| None)
     }
 }
@@ -273,10 +285,11 @@ impl ShowActivity {
             return session.output.note("Nobody has changed anything yet.");
         }
         entries.reverse();
+        let now = session.environment.now;
         let mut table = Table::new(&["When", "Who", "Token", "App", "What", "From"]);
         for entry in entries {
             table.row(vec![
-                entry.created_at.into(),
+                with_age(&entry.created_at, now).into(),
                 entry.user.email.into(),
                 entry.token.unwrap_or_default().into(),
                 entry.app.map(|app| app.name).unwrap_or_default().into(),

@@ -45,7 +45,12 @@ fn creating_elsewhere_leaves_git_alone() {
     server.on("POST /apps", 201, app("calm-river-1", &server.url()));
     let machine = Machine::using(&server);
     let ended = machine.run("create --json");
-    assert_eq!(ended.stderr, "Creating app... done, ⬢ calm-river-1\n");
+    assert_eq!(
+        ended.stderr,
+        "Creating app... done, ⬢ calm-river-1\n\
+         Deploy this folder with: windlass deploy -a calm-river-1\n\
+         To push with git: windlass git:remote -a calm-river-1 in its repository\n"
+    );
     let json: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(json["name"], "calm-river-1");
     assert_eq!(server.body("POST /apps"), json!({}));

@@ -99,7 +99,7 @@ fn tokens_are_made_with_scope_expiry_and_a_code() {
     let line = "authorizations:create -d CI --scope read,write --expires-in 60 --code 123456";
     assert_eq!(
         machine.run(line).stdout,
-        "Description: CI\nId:          a1\nScope:       read\nExpires:     2026-02-02T03:04:05Z\nToken:       wl-1\n"
+        "Description: CI\nId:          a1\nScope:       read\nExpires:     2026/02/02 03:04 +0000 (in 30d)\nToken:       wl-1\n"
     );
     let body = json!({"description": "CI", "scope": ["read", "write"], "expires_in": 60});
     assert_eq!(server.body(&format!("POST {path}")), body);
@@ -140,6 +140,50 @@ fn a_second_factor_is_shown_confirmed_and_given_up() {
 }
 
 #[test]
+fn passkeys_are_listed_added_renamed_and_removed() {
+    let server = Server::start();
+    let path = "/account/passkeys";
+    let passkey = |id: &str, name: &str| {
+        json!({
+            "id": id, "name": name, "relying_party": "api.example.com", "synced": name == "Phone",
+            "transports": ["internal"], "created_at": T, "last_used_at": null,
+        })
+    };
+    let (key, other) = (passkey("p1", "Key"), passkey("p2", "Phone"));
+    server
+        .on(&format!("GET {path}"), 200, json!([key, other, passkey("p3", "Phone")]))
+        .on(
+            &format!("POST {path}/links"),
+            201,
+            json!({"url": "https://api.example.com/auth/passkeys/x", "expires_at": T}),
+        )
+        .on(&format!("PATCH {path}/p1"), 200, passkey("p1", "Yellow key"))
+        .on(&format!("DELETE {path}/p1"), 200, key.clone())
+        .on("DELETE /users/ben%40example.com/passkeys", 200, account());
+    let machine = Machine::using(&server);
+    let listed = machine.run("passkeys").stdout;
+    assert!(listed.contains("Key") && listed.contains("never"), "{listed}");
+    let listed: Value = serde_json::from_str(&machine.run("passkeys --json").stdout).unwrap();
+    assert_eq!(listed[0], key);
+    assert_eq!(
+        machine.run("passkeys:add --code 123456").stdout,
+        "https://api.example.com/auth/passkeys/x\n"
+    );
+    assert_eq!(server.requests().pop().unwrap().headers["heroku-two-factor-code"], "123456");
+    let added = machine.run("passkeys:add --json").stdout;
+    assert!(added.contains("expires_at"), "{added}");
+    machine.run_words(&["passkeys:rename", "Key", "Yellow key"]).result.unwrap();
+    assert_eq!(server.body(&format!("PATCH {path}/p1")), json!({"name": "Yellow key"}));
+    machine.run("passkeys:remove p1 --code 654321").result.unwrap();
+    assert_eq!(server.requests().pop().unwrap().headers["heroku-two-factor-code"], "654321");
+    assert_eq!(machine.run("passkeys:remove Lost").error().kind, ErrorKind::NotFound);
+    assert_eq!(machine.run("passkeys:remove Phone").error().kind, ErrorKind::Usage);
+    machine.run("users:reset-passkeys ben@example.com").result.unwrap();
+    let last = server.requests().pop().unwrap().line;
+    assert_eq!(last, "DELETE /users/ben%40example.com/passkeys");
+}
+
+#[test]
 fn activity_is_shown_oldest_first() {
     let server = Server::start();
     let entry = |number: u64, action: &str| {
@@ -154,9 +198,9 @@ fn activity_is_shown_oldest_first() {
     let machine = Machine::using(&server);
     assert_eq!(
         machine.run("activity").stdout,
-        "When                  Who              Token   App    What               From\n\
-         2026-01-02T03:04:05Z  ben@example.com  laptop  bibly  POST /apps         10.0.0.1\n\
-         2026-01-02T03:04:05Z  ben@example.com  laptop  bibly  PATCH /apps/{app}  10.0.0.1\n"
+        "When                                  Who              Token   App    What               From\n\
+         2026/01/02 03:04:05 +0000 (~ 1m ago)  ben@example.com  laptop  bibly  POST /apps         10.0.0.1\n\
+         2026/01/02 03:04:05 +0000 (~ 1m ago)  ben@example.com  laptop  bibly  PATCH /apps/{app}  10.0.0.1\n"
     );
     assert_eq!(server.requests()[0].headers["range"], "created_at ..; order=desc,max=30");
     machine.run("activity --all --num 5").result.unwrap();

@@ -53,7 +53,7 @@ impl PinnedCertificate {
     }
 
     pub(super) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
-        Arc::new(PinVerifier { pinned: self.clone(), provider: provider() })
+        Verifier::new(Pin(self.clone()))
     }
 }
 
@@ -63,15 +63,32 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     pairs.join(":")
 }
 
-/// Believes the pinned certificate and what it has signed, whatever name it is for: whoever has
-/// its key is the server that was meant.
+/// What one of our verifiers thinks of the certificates that a server shows.
+trait Judge: fmt::Debug + Send + Sync {
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, Error>;
+}
+
+/// Has certificates judged, and checks itself that the server has the key of what it shows.
 #[derive(Debug)]
-struct PinVerifier {
-    pinned: PinnedCertificate,
+struct Verifier<J> {
+    judge: J,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinVerifier {
+impl<J> Verifier<J> {
+    fn new(judge: J) -> Arc<Self> {
+        Arc::new(Self { judge, provider: provider() })
+    }
+}
+
+impl<J: Judge> ServerCertVerifier for Verifier<J> {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -80,29 +97,7 @@ impl ServerCertVerifier for PinVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, Error> {
-        let pinned = &self.pinned.0;
-        if end_entity == pinned {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let changed = Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
-        let mut roots = RootCertStore::empty();
-        roots.add(pinned.clone())?;
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
-                .build()
-                .map_err(|error| Error::General(error.to_string()))?;
-        let verified =
-            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match verified {
-            // The name is looked at last: all else was right.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            Err(Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::BadSignature,
-            )) => Err(changed),
-            other => other,
-        }
+        self.judge.judge(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -127,6 +122,45 @@ impl ServerCertVerifier for PinVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Believes the pinned certificate and what it has signed, whatever name it is for: whoever has
+/// its key is the server that was meant.
+#[derive(Debug)]
+struct Pin(PinnedCertificate);
+
+impl Judge for Pin {
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, Error> {
+        let PinnedCertificate(pinned) = &self.0;
+        if end_entity == pinned {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let changed = Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
+        let mut roots = RootCertStore::empty();
+        roots.add(pinned.clone())?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|error| Error::General(error.to_string()))?;
+        let verified =
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            // The name is looked at last: all else was right.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            Err(Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            )) => Err(changed),
+            other => other,
+        }
     }
 }
 
@@ -184,7 +218,7 @@ pub fn probe(host: &str, mut socket: TcpStream, url: &str) -> Result<Chain> {
     let mut roots = RootCertStore::empty();
     // Without any, the system vouches for nobody.
     roots.add_parsable_certificates(super::roots().unwrap_or_default());
-    let recorder = Arc::new(Recorder { roots: Arc::new(roots), seen: Mutex::default() });
+    let recorder = Verifier::new(Recorder { roots: Arc::new(roots), seen: Mutex::default() });
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?
@@ -196,7 +230,7 @@ pub fn probe(host: &str, mut socket: TcpStream, url: &str) -> Result<Chain> {
     while connection.is_handshaking() {
         connection.complete_io(&mut socket).map_err(|error| failed(&error))?;
     }
-    let seen = recorder.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let seen = recorder.judge.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     seen.ok_or_else(|| CliError::general(format!("{url} showed no certificate.")))
 }
 
@@ -212,8 +246,8 @@ impl fmt::Debug for Recorder {
     }
 }
 
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
+impl Judge for Recorder {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -236,31 +270,5 @@ impl ServerCertVerifier for Recorder {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Chain { certificates, distrust });
         Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        let provider = provider();
-        let algorithms = &provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        let provider = provider();
-        let algorithms = &provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::values::{
     absolute, address, days, domain, megabytes, number, pairs, positive, put, routing, seconds,
-    unless, url,
+    tunnel_host, unless, url,
 };
 use super::{Config, public, tls};
 
@@ -148,6 +148,12 @@ pub const KEYS: &[Key] = &[
         set: |c, v| put(&mut c.ssh_listen, unless(v, "off", address)),
     },
     Key {
+        name: "exec.tunnel_host",
+        default: "auto",
+        help: "The host whose port 80 Heroku's CLI connects to for `heroku ps:exec`: it must be the one of router.listen, which passes SSH connections on to the server. `auto`: the host under which the client asks the API; `off`: nowhere, as with ssh.listen `off`.",
+        set: |c, v| put(&mut c.exec_tunnel_host, tunnel_host(v)),
+    },
+    Key {
         name: "owner.email",
         default: "owner@localhost",
         help: "The e-mail address of the owner, who is made at the first start.",
@@ -211,7 +217,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "webhooks.allow_private",
         default: "off",
-        help: "`on`: webhooks and log drains may lead to addresses of private networks and of this machine, which everybody who may operate an app can then reach with them. `off`: to public addresses only.",
+        help: "`on`: webhooks and log drains may lead to addresses of private networks and of this machine, and archives may be fetched from this machine, which everybody who may operate or deploy an app can then reach with them. `off`: webhooks and drains lead to public addresses only.",
         set: |c, v| put(&mut c.outgoing.allow_private, tls::switch(v)),
     },
     Key {

@@ -73,6 +73,7 @@ impl TlsConfig {
             proxy_protocol: self.proxy_protocol,
             without_h2c: !self.h2c,
             http3: self.http3,
+            ssh: false,
         }
     }
 }

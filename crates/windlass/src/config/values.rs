@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use windlass_control::TunnelHost;
 use windlass_core::routing_settings::RoutingSettings;
 
 pub(super) fn put<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
@@ -69,6 +70,19 @@ pub(super) fn domain(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("expected a domain in lower case, for example apps.example.com".to_owned())
+    }
+}
+
+pub(super) fn tunnel_host(text: &str) -> Result<TunnelHost, String> {
+    let allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+    match text {
+        "auto" => Ok(TunnelHost::Asked),
+        "off" => Ok(TunnelHost::Off),
+        host if !host.is_empty() && host.bytes().all(allowed) => {
+            Ok(TunnelHost::Named(host.to_owned()))
+        }
+        _ => Err("expected auto, off, or a host name or address without a port".to_owned()),
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn settings(
             .clone()
             .unwrap_or_else(|| format!("http://localhost:{}", api.port())),
         api_certificate: config.api_tls.certificate(),
+        exec_tunnel_host: config.exec_tunnel_host(),
         boot_timeout: config.boot_timeout,
         drain_timeout: config.drain_timeout,
         stop_grace: config.stop_grace,
