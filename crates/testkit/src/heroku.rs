@@ -5,6 +5,7 @@ mod install;
 
 use crate::command::{self, Finished};
 use crate::git::Repository;
+use crate::schema::CheckingForwarder;
 use crate::server::{TestServer, free_port};
 use crate::{app::TestApp, skip};
 use expectation::Expectation;
@@ -45,6 +46,8 @@ const ITS_OWN: &[&str] = &["create_status=undefined"];
 /// A person at a terminal with the CLI: a home, a work folder, and one app.
 pub struct Session {
     server: Arc<TestServer>,
+    /// What stands between the CLI and the server's API.
+    forwarder: CheckingForwarder,
     clients: Clients,
     folder: tempfile::TempDir,
     repository: Repository,
@@ -56,8 +59,8 @@ pub struct Session {
 enum Way {
     /// Through `windlass connect`.
     Forwarder,
-    /// As `localhost`, so that it makes names below it, at port 443: the only way for `container:`.
-    /// The guard leads them to the API's door.
+    /// The same as `localhost`, so that it makes names below it, at port 443: the only way for
+    /// `container:`. The guard leads them to the forwarder.
     Names,
 }
 
@@ -82,16 +85,14 @@ impl Session {
             ("token".to_owned(), server.token().to_owned()),
             ("port".to_owned(), free_port().to_string()),
         ]);
+        let forwarder = CheckingForwarder::start(server.api());
         let (server, way) = (server.clone(), Way::Forwarder);
-        Some(Self { server, clients, folder, repository, names, way })
+        Some(Self { server, forwarder, clients, folder, repository, names, way })
     }
 
     /// From now on the CLI goes to `api.localhost` and `registry.localhost`. `docker` is what
     /// stands for that program.
     pub fn by_names(&mut self, docker: &str) {
-        let root = self.server.client(&["trust", "--print"]);
-        let root = command::run(&mut { root }, b"").success();
-        std::fs::write(self.path("root.pem"), root).unwrap();
         std::fs::create_dir(self.path("bin")).unwrap();
         std::fs::write(self.path("bin/docker"), docker).unwrap();
         let executable = std::fs::Permissions::from_mode(0o755);
@@ -185,18 +186,27 @@ impl Session {
             Some((first, rest)) if !is_heroku(line) => (first.as_str(), rest),
             _ => ("heroku", words.as_slice()),
         };
-        let mut command = match self.way {
-            Way::Forwarder => self.command_through_forwarder(program, rest),
-            Way::Names => self.command_by_names(program, rest),
+        let forwarder = ["connect", "--port", self.get("port"), "--"];
+        let mut command = self.server.bare_client(&forwarder);
+        let first = match self.way {
+            Way::Forwarder => None,
+            Way::Names => {
+                self.add_names(&mut command);
+                Some(self.path("bin"))
+            }
         };
-        let guard = format!("--require={}", self.path("guard.cjs").display());
+        command.arg(program).args(rest);
+        self.clients.environment(&mut command, first.as_deref());
+        // A fifth of the CLI's start is asking of each of its files whether it is a link: none is.
+        let guard = format!("--preserve-symlinks --require={}", self.path("guard.cjs").display());
         command
             .current_dir(self.repository.path())
             .env("HOME", self.path("home"))
-            .env("WINDLASS_URL", format!("http://{}", self.server.api()))
+            .env("WINDLASS_URL", format!("http://{}", self.forwarder.address()))
             .env("WINDLASS_TOKEN", self.server.token())
             .env("NODE_OPTIONS", guard)
             .env("GUARD_LOG", self.path("guard.log"))
+            .env("GUARD_SSH", self.server.http().port().to_string())
             // No key chain, no colours, no lines broken at 80 columns, no questions.
             .env("HEROKU_NETRC_WRITE", "true")
             .env("HEROKU_NOTIFICATIONS", "0")
@@ -210,38 +220,28 @@ impl Session {
         command
     }
 
-    fn command_through_forwarder(&self, program: &str, arguments: &[String]) -> Command {
-        let forwarder = ["connect", "--port", self.get("port"), "--", program];
-        let mut command = self.server.bare_client(&forwarder);
-        command.args(arguments);
-        self.clients.environment(&mut command, None);
-        command
-    }
-
-    fn command_by_names(&self, program: &str, arguments: &[String]) -> Command {
-        let mut command = Command::new("env");
-        command.env_clear().arg(program).args(arguments);
-        self.clients.environment(&mut command, Some(&self.path("bin")));
+    /// Has the command run with names below `localhost` in place of what `windlass connect` sets.
+    fn add_names(&self, command: &mut Command) {
         let token = self.server.token();
         command
-            .env("HEROKU_HOST", "localhost")
-            .env("HEROKU_API_KEY", token)
+            .args([
+                "env",
+                "HEROKU_HOST=localhost",
+                "HEROKU_PARTICLEBOARD_URL=https://api.localhost",
+            ])
             // The CLI sends its token to `localhost` by itself, not to names below it.
             .env("HEROKU_HEADERS", format!("{{\"authorization\":\"Bearer {token}\"}}"))
-            .env("HEROKU_PARTICLEBOARD_URL", "https://api.localhost")
-            .env("DISABLE_TELEMETRY", "true")
-            .env("HEROKU_SKIP_NEW_VERSION_CHECK", "true")
-            .env("NODE_EXTRA_CA_CERTS", self.path("root.pem"))
-            .env("GUARD_TO", self.server.api().port().to_string())
+            .env("GUARD_TO", self.get("port"))
             .env("DOCKER_TO", format!("localhost:{}", self.server.api().port()))
             .env("DOCKER_FOLDER", self.path("docker"));
-        command
     }
 
-    /// Ends the session: nothing may have wanted to talk to another machine.
+    /// Ends the session: nothing may have wanted to talk to another machine, and every answer was
+    /// as the schemas say.
     #[track_caller]
     pub fn end(self) {
         let log = std::fs::read_to_string(self.path("guard.log")).unwrap_or_default();
         assert!(log.is_empty(), "the CLI wanted to leave this machine:\n{log}");
+        self.forwarder.assert_all_matched();
     }
 }

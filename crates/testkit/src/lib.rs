@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod app;
+pub mod authenticator;
+pub mod browser;
 pub mod command;
 pub mod contract;
 pub mod git;
@@ -20,7 +22,7 @@ pub mod schema;
 pub mod server;
 pub mod simulated;
 mod skip;
-mod wait;
+pub mod wait;
 pub mod websocket;
 
 pub use leftovers::leftovers;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 const PROGRAM: &str = "/usr/bin/pebble";
 
 /// An authority that may run or not. What it knows is lost when it stops.

@@ -16,7 +16,7 @@ use windlass_core::ids::Digest;
 use windlass_oci::{ImageConfig, ImageStore};
 
 /// How long tests wait for the platform to reach a state.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = crate::wait::LEAST;
 
 /// A platform in a temporary directory, on a runtime of its own.
 pub struct TestPlatform {
@@ -247,11 +247,13 @@ fn settings(directory: &TempDir) -> Settings {
         private_certificates: PrivateCertificates::Off,
         api_url: "http://127.0.0.1:8081".to_owned(),
         api_certificate: None,
-        boot_timeout: Duration::from_millis(400),
+        exec_tunnel_host: Default::default(),
+        // Never reached by what listens; tests of what does not set their own.
+        boot_timeout: Duration::from_secs(20),
         drain_timeout: Duration::from_millis(200),
         stop_grace: Duration::from_millis(100),
         run_timeout: Duration::from_secs(3_600),
-        release_timeout: Duration::from_secs(2),
+        release_timeout: Duration::from_secs(5),
         build: windlass_control::BuildSettings {
             concurrent: 1,
             timeout: Duration::from_secs(5),

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A line of an htpasswd file: [`USERNAME`] and [`PASSWORD`], with bcrypt.
 const HTPASSWD: &str = "me:$2b$12$OIjd8dv4PrbONrav3y2RMeLRNffqXDDLdEafvC7/gTlYG5DVUL8DG\n";

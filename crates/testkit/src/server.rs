@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use windlass_oci::ImageStore;
 
 /// From the start to the ready file.
-const READY_LIMIT: Duration = Duration::from_secs(30);
-/// From SIGTERM to the end: the doors close within ten seconds.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const READY_LIMIT: Duration = Duration::from_secs(120);
+/// From SIGTERM to the end: the doors close within ten seconds, on a machine that has time.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long the last things may take to go away after a teardown: the kernel keeps a network
 /// namespace until the last connection in it has ended, which nobody waits for.
 const LEFTOVERS_LIMIT: Duration = Duration::from_secs(90);
@@ -30,10 +30,13 @@ const LEFTOVERS_LIMIT: Duration = Duration::from_secs(90);
 /// Short limits, so that tests of them are quick.
 const OPTIONS: &[(&str, &str)] = &[
     ("domain", "localhost"),
-    ("boot-timeout", "5"),
+    // Not short: an app has to start within it while others are built.
+    ("boot-timeout", "20"),
     ("drain-timeout", "10"),
     ("stop-grace", "3"),
     ("build-concurrent", "2"),
+    // What tests have fetched and called stands on this machine.
+    ("webhooks-allow-private", "on"),
 ];
 
 /// What the server writes when it is ready.

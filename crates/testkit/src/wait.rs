@@ -4,9 +4,15 @@ use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Waits until `condition` gives something. Panics with `what` when `deadline` has passed.
+/// The least that a deadline is: how long something takes says more about the machine, and about
+/// what else it does, than about what is tested. What comes at all comes sooner on most.
+pub const LEAST: Duration = Duration::from_secs(120);
+
+/// Waits until `condition` gives something. Panics with `what` when `deadline` has passed, or
+/// [`LEAST`] if that is longer.
 #[track_caller]
 pub fn wait_for<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = deadline.max(LEAST);
     let end = Instant::now() + deadline;
     loop {
         if let Some(value) = condition() {

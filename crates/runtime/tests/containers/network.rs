@@ -23,7 +23,7 @@ fn server(machine: &Machine) -> InstanceSpec {
 }
 
 async fn get(address: SocketAddr) -> String {
-    for _ in 0..200 {
+    for _ in 0..6_000 {
         if let Ok(mut stream) = tokio::net::TcpStream::connect(address).await {
             stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await.unwrap();
             let mut text = String::new();

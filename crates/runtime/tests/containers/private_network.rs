@@ -20,6 +20,9 @@ crate::tests![
     what_a_killed_server_left_in_the_firewall_is_removed,
 ];
 
+/// For what must come; never needed in full.
+const LONG: Duration = Duration::from_secs(60);
+
 fn server(machine: &Machine, app: AppId) -> InstanceSpec {
     let mut spec = machine.script(
         "mkdir /tmp/w; echo served > /tmp/w/index.html; echo up; exec httpd -f -p 80 -h /tmp/w",
@@ -42,8 +45,10 @@ pub async fn reaches(
     address: IpAddr,
 ) -> bool {
     spec.labels.app = app;
-    let script =
-        format!("for n in 1 2; do timeout 1 wget -q -O - http://{address}/ && break; done");
+    let script = format!(
+        "for n in 1 2; do timeout {} wget -q -O - http://{address}/ && break; done",
+        machine.patience
+    );
     spec.command[2] = script;
     let (_, log) = machine.output_of(spec).await;
     log.iter().any(|line| line == "served")
@@ -160,15 +165,15 @@ async fn what_a_killed_server_left_in_the_firewall_is_removed() {
             std::process::Command::new("nft").args(arguments).stderr(Stdio::null()).status();
         status.unwrap().success()
     };
-    let answers = async || {
+    let answers = async |limit: Duration| {
         let connecting = tokio::net::TcpStream::connect((address, 80));
-        matches!(tokio::time::timeout(Duration::from_millis(500), connecting).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(limit, connecting).await, Ok(Ok(_)))
     };
-    assert!(answers().await);
+    assert!(answers(LONG).await);
     assert!(nft(&[&chain]));
-    assert!(!answers().await);
+    assert!(!answers(Duration::from_millis(500)).await);
     let machine = machine.restart().await;
-    assert!(answers().await);
+    assert!(answers(LONG).await);
     assert!(!nft(&["list", "table", "inet", "windlass_ffffff"]), "it is gone");
     machine.finish().await;
 }

@@ -95,11 +95,13 @@ async fn a_new_driver_finds_what_ended() {
     let spec = machine.script("sleep 0.3; exit 6");
     let id = spec.id.clone();
     machine.driver.start(spec).await.unwrap();
-    let Machine { driver, config, image, directory, app } = machine;
+    let Machine { driver, config, image, directory, app, patience } = machine;
     drop(driver);
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    // Its shim writes the end down and lets go of the lock with its own end.
+    let lock = config.run_directory.join("instances").join(id.as_str()).join("lock");
+    wait_for("the shim's end", || std::fs::File::open(&lock).unwrap().try_lock().is_ok()).await;
     let driver = windlass_runtime::EmbeddedDriver::open(config.clone()).await.unwrap();
-    let machine = Machine { driver, config, image, directory, app };
+    let machine = Machine { driver, config, image, directory, app, patience };
     match machine.observe(&id).await.unwrap().state {
         InstanceState::Exited(status) => assert_eq!((status.code, status.reason), (6, None)),
         InstanceState::Running => panic!("it has ended long ago"),
@@ -113,11 +115,11 @@ async fn a_new_driver_ends_what_has_no_shim() {
     let id = spec.id.clone();
     machine.driver.start(spec).await.unwrap();
     let shim = shim_of(&machine, &id);
-    let Machine { driver, config, image, directory, app } = machine;
+    let Machine { driver, config, image, directory, app, patience } = machine;
     drop(driver);
     kill(shim, Signal::SIGKILL).unwrap();
     let driver = windlass_runtime::EmbeddedDriver::open(config.clone()).await.unwrap();
-    let machine = Machine { driver, config, image, directory, app };
+    let machine = Machine { driver, config, image, directory, app, patience };
     let status = machine.exited(&id).await;
     assert_eq!((status.code, status.reason.as_deref()), (137, Some("its shim was killed")));
     assert_eq!(processes_of(&machine, &id), 0);

@@ -91,7 +91,7 @@ pub trait Fixture: Sized {
 }
 
 /// How long anything may take; virtual machines without help from the processor are slow.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A grace that is never needed.
 const LONG: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
 // Refuses connections to anywhere but this machine, and notes who wanted one. With GUARD_TO, port
-// 443 of names below localhost is that port.
+// 443 of names below localhost is that port; with GUARD_SSH, port 80 of this machine is that one.
 const fs = require("node:fs");
 const net = require("node:net");
 
@@ -16,6 +16,8 @@ net.Socket.prototype.connect = function (...args) {
   if (process.env.GUARD_TO && host.endsWith(".localhost") && Number(options.port) === 443) {
     options.host = "127.0.0.1";
     options.port = Number(process.env.GUARD_TO);
+  } else if (process.env.GUARD_SSH && LOOPBACK.includes(host) && Number(options.port) === 80) {
+    options.port = Number(process.env.GUARD_SSH);
   } else if (!LOOPBACK.includes(host)) {
     fs.appendFileSync(process.env.GUARD_LOG, `${host} ${process.argv.slice(2).join(" ")}\n`);
     process.nextTick(() => this.destroy(new Error(`refused by the test: ${host}`)));

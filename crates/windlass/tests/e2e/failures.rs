@@ -41,6 +41,8 @@ fn a_first_deploy_that_crashes_shows_its_last_lines() {
     let app = TestApp::create(&server, "stillborn");
     let said = app.push(&Repository::of_example("crash-at-boot")).failure();
     assert!(said.contains("DATABASE_URL is not set, cannot start"), "{said}");
+    assert!(said.contains("Nothing else is deployed yet"), "{said}");
+    assert!(said.contains("More of its log: windlass logs -a "), "{said}");
     assert_eq!(app.version(), 1);
     assert!(app.get("/").text().contains("Ready for its first deploy"), "still blank");
 }
@@ -50,7 +52,8 @@ fn a_first_deploy_that_never_listens_fails() {
     let server = shared_server!();
     let app = TestApp::create(&server, "deaf");
     let said = app.push(&Repository::of_example("never-listens")).failure();
-    assert!(said.contains("failed to bind to $PORT within 5 seconds"), "{said}");
+    assert!(said.contains("failed to bind to $PORT within 20 seconds"), "{said}");
+    assert!(said.contains("the port that the environment variable PORT says"), "{said}");
     assert!(said.contains("thinking about listening"), "its last lines: {said}");
     assert!(app.processes().is_empty(), "nothing goes on running");
 }

@@ -58,7 +58,8 @@ fn a_buildpack_that_fails_is_named_with_its_phase_and_its_last_lines() {
 #[test]
 fn a_build_that_reaches_a_limit_is_told_which_and_where() {
     let limits = [
-        ("build-timeout", "6"),
+        // Every other limit has to be reached within it.
+        ("build-timeout", "45"),
         ("build-processes", "64"),
         ("build-memory", "256"),
         ("build-disk", "200"),
@@ -67,7 +68,7 @@ fn a_build_that_reaches_a_limit_is_told_which_and_where() {
     let app = create_inline(&server, "limits");
     let _ = app.push(&building("true")).success();
     for (compile, limit) in [
-        ("sleep 300", "it took longer than its limit of 6 seconds (`build.timeout`"),
+        ("sleep 300", "it took longer than its limit of 45 seconds (`build.timeout`"),
         (
             "bomb() { bomb | bomb & }; bomb; sleep 300",
             "it reached its limit of 64 processes and threads (`build.processes`",

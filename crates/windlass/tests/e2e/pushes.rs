@@ -1,11 +1,14 @@
 //! The git doors: what is taken, what is refused, and what git tells.
 
 use crate::support::{python, shared_server};
+use serde_json::Value;
 use std::process::Command;
+use std::time::Duration;
 use windlass_testkit::app::TestApp;
 use windlass_testkit::command;
 use windlass_testkit::git::Repository;
-use windlass_testkit::skip;
+use windlass_testkit::server::TestServer;
+use windlass_testkit::{skip, wait_until};
 
 #[test]
 fn a_push_over_http_is_built_and_served() {
@@ -35,6 +38,16 @@ fn a_push_over_http_is_built_and_served() {
         (200, &*format!("Hello from web.1, {}", version(&repository)))
     );
     app.wait_for_processes(&["web.1"]);
+    wait_for_push_from_here(&server, &app);
+}
+
+/// Waits until the audit trail has a push to the app, and from where it came.
+fn wait_for_push_from_here(server: &TestServer, app: &TestApp) {
+    wait_until("the push in the audit trail", Duration::from_secs(20), || {
+        let trail = server.cli(&["activity", "--app", &app.name, "--json"]).success();
+        let trail: Vec<Value> = serde_json::from_str(&trail).unwrap();
+        trail.iter().any(|one| one["action"] == "git push" && one["address"] == "127.0.0.1")
+    });
 }
 
 fn version(repository: &Repository) -> String {
@@ -72,6 +85,7 @@ fn a_push_over_ssh_is_built_and_a_clone_brings_it_back() {
     let pushed = git(&["push", &url, "HEAD:refs/heads/main"]);
     assert!(pushed.everything().contains("remote:        Released v2"), "{pushed}");
     let _ = pushed.success();
+    wait_for_push_from_here(&server, &app);
 
     assert_eq!(app.get("/healthz").text(), "ok\n");
     let clone = keys.path().join("clone");
@@ -115,6 +129,7 @@ fn other_branches_and_tags_are_stored_and_not_built() {
 
     assert!(said.contains("stored, not built"), "{said}");
     assert!(said.contains("Only main or master is deployed"), "{said}");
+    assert!(said.contains("Deploy it with: git push windlass feature:main"), "{said}");
     let _ = repository.git(&["tag", "v1.0"]).success();
     let _ = repository.push(&app.url(), "v1.0").success();
     assert_eq!(app.version(), 1, "nothing was released");

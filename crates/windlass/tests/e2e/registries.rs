@@ -79,7 +79,7 @@ impl Maker {
     }
 
     /// Makes an index of images.
-    fn index(&self, name: &str, images: &[&str]) {
+    pub fn index(&self, name: &str, images: &[&str]) {
         let name = format!("localhost/{name}");
         self.buildah(&["manifest", "create", &name]);
         for image in images {

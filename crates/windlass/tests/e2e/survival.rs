@@ -99,7 +99,7 @@ fn a_backup_brings_everything_back_on_an_empty_data_directory() {
     let mut create = server.backup_command(&["create"]);
     let load = app.load();
     let made = command::run(create.arg(&file).arg("--passphrase-file").arg(&secret), b"");
-    assert!(made.stderr.contains("An encrypted backup of 1 app and 1 volume"), "{made}");
+    assert!(made.stderr.contains("an encrypted backup of 1 app and 1 volume"), "{made}");
     load.stop().assert_nothing_lost();
     let verify = |file: &std::path::Path| {
         let mut verify = server.bare_client(&["backup", "verify"]);
