@@ -209,7 +209,6 @@ impl AppTask {
             }
             Message::Hold(processes, ended) => self.hold(processes, ended),
             Message::Destroy(done) => {
-                self.current = None;
                 self.abandon_candidate("the app is being destroyed");
                 self.destroyed = Some(done);
             }
@@ -287,8 +286,12 @@ impl AppTask {
         }
     }
 
-    /// The current release as the planner wants it; `None` before the first deploy.
+    /// The current release as the planner wants it; `None` before the first deploy and once the
+    /// app is being destroyed, though the store still has it.
     pub(super) fn wanted(&self) -> Option<Wanted> {
+        if self.destroyed.is_some() {
+            return None;
+        }
         let release = self.current.as_ref().filter(|release| release.image.is_some())?;
         Some(Wanted {
             release: release.version,

@@ -192,6 +192,26 @@ fn destroying_an_app_leaves_nothing() {
     let _ = test.create_app("gone");
 }
 
+/// The worker takes its time to stop; meanwhile the store still has the app.
+#[test]
+fn what_changes_while_an_app_is_destroyed_starts_nothing() {
+    let test = TestPlatform::open();
+    let app = test.create_app("gone");
+    let _ = test.deploy(&app, &[("web", "serve"), ("worker", "ignore-term")]).unwrap();
+    scale(&test, &app, "worker", 1);
+    test.wait_for_instances(&app, &["web.1", "worker.1"]);
+    let (destroyed, ()) = test.block_on(async {
+        let platform = test.platform();
+        tokio::join!(platform.destroy_app(&test.user, &app, false), async {
+            for on in [true, false, true] {
+                let _ = platform.set_maintenance(&test.user, &app, on).await;
+            }
+        })
+    });
+    destroyed.unwrap();
+    assert!(test.driver.running().is_empty());
+}
+
 #[test]
 fn what_is_scaled_during_a_deploy_stays_scaled() {
     let test = TestPlatform::open();

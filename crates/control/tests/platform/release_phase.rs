@@ -95,7 +95,7 @@ fn one_that_takes_too_long_is_stopped() {
     let app = test.create_app("forever");
     let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
     let error = test.deploy(&app, &[("web", "serve"), ("release", "never-listen")]).unwrap_err();
-    assert!(error.to_string().contains("longer than its limit of 2 seconds"), "{error}");
+    assert!(error.to_string().contains("longer than its limit of 5 seconds"), "{error}");
     test.wait_for_instances(&app, &["web.1"]);
 }
 
