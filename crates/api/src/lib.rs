@@ -19,6 +19,7 @@ mod serve;
 mod state;
 mod stream;
 mod tls;
+mod unread;
 
 pub use convention::endpoints::{Endpoint, Needs};
 pub use git::ssh::{HOST_KEY_FILE, SshDoors, SshError, serve_ssh};

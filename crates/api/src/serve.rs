@@ -9,7 +9,7 @@ use crate::convention::error::no_such_endpoint;
 use crate::convention::{Endpoints, Needs, accept, conditional, request_id};
 use crate::state::ApiState;
 use crate::tls::{self, Tls};
-use crate::{distribution, git, heroku, keepalive, rendezvous, schema};
+use crate::{distribution, git, heroku, keepalive, rendezvous, schema, unread};
 use axum::body::Body;
 use axum::{Router, middleware};
 use http::Request;
@@ -245,14 +245,20 @@ async fn serve_requests(
 ) -> io::Result<()> {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut router = router.clone();
-        let mut request = request.map(Body::new);
+        let (head, body) = request.into_parts();
+        let (body, rest) = unread::keep(body);
+        let mut request = Request::from_parts(head, Body::new(body));
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
         if over_tls {
             request.extensions_mut().insert(OverTls);
         }
-        async move { router.call(request).await }
+        async move {
+            let response = router.call(request).await;
+            rest.read().await;
+            response
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

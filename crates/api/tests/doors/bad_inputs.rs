@@ -3,9 +3,33 @@
 use super::support::{Answer, Server};
 use http::Method;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use windlass_testkit::schema::{Link, own};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// hyper would close the connection after such an answer, and the client's next request be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_refused_before_its_body_came_costs_no_connection() {
+    let server = Server::start().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /apps HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 2\r\n\r\n";
+    for _ in 0..3 {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Long enough for the refusal, which does not look at the body.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stream.write_all(b"{}").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let count = stream.read_buf(&mut answer).await.unwrap();
+            assert!(count > 0, "closed after {}", answer.escape_ascii());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 401"), "{}", answer.escape_ascii());
+    }
+}
 
 /// Every answer's form is checked by the client of these tests; here, that it is the caller's fault.
 #[track_caller]
