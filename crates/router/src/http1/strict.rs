@@ -84,23 +84,14 @@ impl<S> Strict<S> {
         while self.admitted == 0 {
             let new = &self.input[self.looked..];
             match &mut self.state {
-                State::Head(ending) => {
-                    match ending.find(&self.input) {
-                        Ok(Some(length)) if length <= self.longest => self.head(length),
-                        // What is no method at all has no end to wait for.
-                        Ok(None) if is_no_head(&self.input) => self.refuse(),
-                        Ok(None) if self.input.len() <= self.longest => return true,
-                        // Too long: hyper, which never sees its end, has the answer to that.
-                        Ok(length) => {
-                            let shown = length.map_or(self.input.len(), |length| length - 2);
-                            self.input.truncate(shown);
-                            self.admitted = shown;
-                            self.state = State::Over(None);
-                        }
-                        Err(_) => self.refuse(),
-                    }
-                    continue;
-                }
+                State::Head(ending) => match ending.find(&self.input) {
+                    Ok(Some(length)) if length <= self.longest => self.head(length),
+                    // What is no method at all has no end to wait for.
+                    Ok(None) if is_no_head(&self.input) => self.refuse(),
+                    Ok(None) if self.input.len() <= self.longest => return true,
+                    Ok(length) => self.leave_to_hyper(length),
+                    Err(_) => self.refuse(),
+                },
                 State::Length(left) => {
                     if new.is_empty() {
                         return true;
@@ -169,6 +160,14 @@ impl<S> Strict<S> {
             _ if request.upgrade.is_some() => State::Undecided,
             _ => State::Head(Ending::default()),
         };
+    }
+
+    /// Shows a head that is too long without its end: that is how hyper finds the answer to it.
+    fn leave_to_hyper(&mut self, length: Option<usize>) {
+        let shown = length.map_or(self.input.len(), |length| length - 2);
+        self.input.truncate(shown);
+        self.admitted = shown;
+        self.state = State::Over(None);
     }
 
     fn refuse(&mut self) {

@@ -132,29 +132,33 @@ async fn carry(
     pipe: DuplexStream,
     ends: Arc<Ends>,
     send: &mut Send,
-    mut receive: Receive,
+    receive: Receive,
     mut stopped: Stopped,
     patience: Duration,
 ) -> Result<(), BrokenOff> {
     let (mut from, mut to) = tokio::io::split(pipe);
     // Dropped before the pipe, also when the connection ends meanwhile.
     let mut guard = Guard(Some(Arc::clone(&ends)));
-    tokio::try_join!(up(&mut receive, &mut to), down(&mut from, &ends, send, &mut stopped))?;
+    tokio::try_join!(up(receive, &mut to), down(&mut from, &ends, send, &mut stopped))?;
     guard.0 = None;
     // The connection may close only once the client has it all.
     let _ = tokio::time::timeout(patience, stopped).await;
     Ok(())
 }
 
-/// Passes on what the client sends.
-async fn up(receive: &mut Receive, to: &mut WriteHalf<DuplexStream>) -> Result<(), BrokenOff> {
+/// Passes on what the client sends, for as long as the tunnel takes it. Whether the stream goes on
+/// then, `down` says: there may be more for the client.
+async fn up(mut receive: Receive, to: &mut WriteHalf<DuplexStream>) -> Result<(), BrokenOff> {
     while let Some(mut data) =
         poll_fn(|cx| receive.poll_recv_data(cx)).await.map_err(|_| BrokenOff)?
     {
         let data = data.copy_to_bytes(data.remaining());
-        to.write_all(&data).await.map_err(|_| BrokenOff)?;
+        if to.write_all(&data).await.is_err() {
+            return Ok(());
+        }
     }
-    to.shutdown().await.map_err(|_| BrokenOff)
+    let _ = to.shutdown().await;
+    Ok(())
 }
 
 /// Passes on what the tunnel sends.

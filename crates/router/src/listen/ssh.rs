@@ -3,6 +3,7 @@
 
 use super::{Client, ClientIo};
 use crate::last_time::LastTime;
+use crate::policy::client_key;
 use crate::run::{Phase, Router};
 use std::collections::HashMap;
 use std::io;
@@ -16,8 +17,8 @@ use tokio::net::{TcpStream, UnixStream};
 const GREETING: &[u8; 8] = b"SSH-2.0-";
 /// Connections at once; further ones are closed.
 const MAXIMUM: usize = 256;
-/// Those of one address. `ps:socks` has one for each connection that it forwards.
-const MAXIMUM_OF_ADDRESS: usize = 64;
+/// Those of one client. `ps:socks` has one for each connection that it forwards.
+const MAXIMUM_OF_CLIENT: usize = 64;
 
 /// Returns whether a connection that begins with these bytes is one of SSH; `None` when there are
 /// too few to say.
@@ -32,7 +33,7 @@ pub(super) fn is_greeting(start: &[u8]) -> Option<bool> {
 /// The way to the server.
 pub(crate) struct SshPassage {
     socket: PathBuf,
-    inside: Mutex<HashMap<IpAddr, usize>>,
+    inside: Mutex<HashMap<u128, usize>>,
 }
 
 impl SshPassage {
@@ -43,27 +44,28 @@ impl SshPassage {
     /// Counts a connection in; `None` if there are too many.
     fn enter(&self, address: IpAddr) -> Option<Place<'_>> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = inside.get(&address).copied().unwrap_or_default();
-        if inside.values().sum::<usize>() >= MAXIMUM || of_address >= MAXIMUM_OF_ADDRESS {
+        let client = client_key(address);
+        let of_client = inside.get(&client).copied().unwrap_or_default();
+        if inside.values().sum::<usize>() >= MAXIMUM || of_client >= MAXIMUM_OF_CLIENT {
             return None;
         }
-        inside.insert(address, of_address + 1);
-        Some(Place { passage: self, address })
+        inside.insert(client, of_client + 1);
+        Some(Place { passage: self, client })
     }
 }
 
 /// A connection that was counted in; dropping it counts it out.
 struct Place<'a> {
     passage: &'a SshPassage,
-    address: IpAddr,
+    client: u128,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut inside = self.passage.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        match inside.get_mut(&self.address) {
+        match inside.get_mut(&self.client) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(inside.remove(&self.address)),
+            _ => drop(inside.remove(&self.client)),
         }
     }
 }
@@ -124,10 +126,10 @@ mod tests {
         let passage = SshPassage::new(PathBuf::new());
         let address = |last: u8| IpAddr::from([192, 0, 2, last]);
         let places: Vec<_> =
-            (0..MAXIMUM_OF_ADDRESS).map(|_| passage.enter(address(1)).unwrap()).collect();
+            (0..MAXIMUM_OF_CLIENT).map(|_| passage.enter(address(1)).unwrap()).collect();
         assert!(passage.enter(address(1)).is_none(), "one address has no more");
         let others: Vec<_> = (2..=4)
-            .flat_map(|last| (0..MAXIMUM_OF_ADDRESS).map(move |_| last))
+            .flat_map(|last| (0..MAXIMUM_OF_CLIENT).map(move |_| last))
             .map(|last| passage.enter(address(last)).unwrap())
             .collect();
         assert!(passage.enter(address(5)).is_none(), "nobody has");
@@ -135,5 +137,15 @@ mod tests {
         assert!(passage.enter(address(5)).is_some());
         drop(others);
         assert!(passage.inside.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let passage = SshPassage::new(PathBuf::new());
+        let address = |last: usize| format!("2001:db8::{last:x}").parse().unwrap();
+        let _places: Vec<_> =
+            (0..MAXIMUM_OF_CLIENT).map(|last| passage.enter(address(last)).unwrap()).collect();
+        assert!(passage.enter(address(MAXIMUM_OF_CLIENT)).is_none());
+        assert!(passage.enter("2001:db8:0:1::1".parse().unwrap()).is_some(), "another network");
     }
 }

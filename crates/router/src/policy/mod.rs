@@ -14,6 +14,7 @@ mod sticky;
 mod tests;
 
 pub(crate) use headers::HeaderRule;
+pub(crate) use rate::client_key;
 pub(crate) use sticky::StickyId;
 
 use crate::table::App;

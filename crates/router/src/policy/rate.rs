@@ -11,7 +11,7 @@ use windlass_core::routing_settings::RateLimit;
 const MOST_CLIENTS: usize = 32_768;
 
 /// Token buckets by address, in the form of the time at which each is full again: a client may go
-/// on while that is less than a whole bucket away. Addresses of one /64 of IPv6 are one client.
+/// on while that is less than a whole bucket away.
 pub(super) struct RateLimiter {
     interval: Duration,
     /// The time in which an empty bucket fills.
@@ -36,7 +36,7 @@ impl RateLimiter {
 
     pub fn take_at(&self, client: IpAddr, now: Instant) -> Option<Duration> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(client);
+        let key = client_key(client);
         let full_at = clients.get(&key).copied().unwrap_or(now).max(now) + self.interval;
         if full_at > now + self.window {
             return Some(full_at - (now + self.window));
@@ -56,12 +56,15 @@ impl RateLimiter {
     pub fn wait(&self, client: IpAddr) -> Option<Duration> {
         let now = Instant::now();
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at = clients.get(&key(client)).copied().unwrap_or(now).max(now) + self.interval;
+        let full_at =
+            clients.get(&client_key(client)).copied().unwrap_or(now).max(now) + self.interval;
         (full_at > now + self.window).then(|| full_at - (now + self.window))
     }
 }
 
-fn key(client: IpAddr) -> u128 {
+/// Returns what tells clients from each other where they are counted: who has one address of IPv6
+/// has a whole /64 of them.
+pub(crate) fn client_key(client: IpAddr) -> u128 {
     match client.to_canonical() {
         // Beside the addresses of IPv6, of which none begins with zeros but a few of the host's own.
         IpAddr::V4(address) => u128::from(address.to_bits()),

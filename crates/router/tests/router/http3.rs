@@ -30,10 +30,21 @@ pub async fn quic(
     trusted: &[&CertificateDer<'static>],
     name: &str,
 ) -> Result<(quinn::Endpoint, quinn::Connection), quinn::ConnectionError> {
+    quic_with(address, trusted, name, quinn::TransportConfig::default()).await
+}
+
+/// The same with limits of the client's.
+pub async fn quic_with(
+    address: SocketAddr,
+    trusted: &[&CertificateDer<'static>],
+    name: &str,
+    transport: quinn::TransportConfig,
+) -> Result<(quinn::Endpoint, quinn::Connection), quinn::ConnectionError> {
     let config = tls::client(trusted, &[&rustls::version::TLS13], &[b"h3"]);
     let config = QuicClientConfig::try_from(config).unwrap();
     let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let config = quinn::ClientConfig::new(Arc::new(config));
+    let mut config = quinn::ClientConfig::new(Arc::new(config));
+    config.transport_config(Arc::new(transport));
     let connection = endpoint.connect_with(config, address, name).unwrap().await?;
     Ok((endpoint, connection))
 }
@@ -49,10 +60,15 @@ impl Client {
         name: &str,
     ) -> Result<Self, quinn::ConnectionError> {
         let (endpoint, connection) = quic(address, trusted, name).await?;
+        Ok(Self::over(endpoint, connection).await)
+    }
+
+    /// Begins to speak HTTP.
+    pub async fn over(endpoint: quinn::Endpoint, connection: quinn::Connection) -> Self {
         let transport = h3_quinn::Connection::new(connection.clone());
         let (mut driver, requests) = h3::client::new(transport).await.unwrap();
         tokio::spawn(async move { poll_fn(|cx| driver.poll_close(cx)).await });
-        Ok(Self { requests, connection, _endpoint: endpoint })
+        Self { requests, connection, _endpoint: endpoint }
     }
 
     /// Sends the head of a request.

@@ -2,10 +2,12 @@
 //! written by hand.
 
 use crate::http2_tunnel::echo;
-use crate::http3::{Client, quic, start};
+use crate::http3::{Client, quic, quic_with, start};
 use crate::support::*;
 use h3::error::Code;
 use quinn::{RecvStream, SendStream};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use windlass_core::route::{RouterCommand, RouterReply};
 
 const CONNECT: u8 = 0xc0 | 15;
@@ -150,6 +152,42 @@ async fn a_client_that_breaks_it_off_ends_the_tunnel() {
     client.connection.close(0_u8.into(), b"");
     router.wait_in_flight(0).await;
     drop(stream);
+    router.stop().await;
+}
+
+/// Switches to a WebSocket, says this much, and is gone without having listened.
+async fn says_and_goes(length: usize) -> Backend {
+    Backend::raw(move |mut stream| async move {
+        read_until(&mut stream, "\r\n\r\n").await;
+        let switch = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: x\r\n\r\n";
+        stream.write_all(switch.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; length]).await.unwrap();
+        stream.shutdown().await.unwrap();
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_app_has_said_arrives_though_it_listens_no_more() {
+    // It fits into the router, and not into the client's window.
+    let length = 40_000;
+    let backend = says_and_goes(length).await;
+    let (router, _client, der) = start(|_| {}, &backend).await;
+    let mut narrow = quinn::TransportConfig::default();
+    narrow.stream_receive_window(4_096_u32.into());
+    let address = router.status().await.https.unwrap();
+    let (endpoint, connection) = quic_with(address, &[&der], "app.test", narrow).await.unwrap();
+    let client = Client::over(endpoint, connection).await;
+    let mut stream = Stream::open(&client, CONNECT, "websocket").await;
+    assert_eq!(stream.frame().await.unwrap().0, 1);
+    let talking = async {
+        while stream.send.write_all(&frame(0, b"are you there?")).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), talking).await.expect("nobody listens");
+    assert_eq!(stream.data(length).await.len(), length);
+    assert!(stream.frame().await.is_none(), "and ends properly");
     router.stop().await;
 }
 

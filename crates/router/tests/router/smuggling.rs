@@ -164,10 +164,11 @@ const BAD_CHUNKS: &[&str] = &[
     "3\r\nabc\r\n0\r\n folded: y\r\n\r\n",
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_that_can_be_read_in_two_ways_reach_nobody() {
-    let router = TestRouter::start().await;
-    let seen = Arc::new(Mutex::new(Vec::new()));
+type Seen = Arc<Mutex<Vec<u8>>>;
+
+/// A target that says nothing, and what it has seen.
+async fn listener() -> (Backend, Seen) {
+    let seen = Seen::default();
     let saw = Arc::clone(&seen);
     let backend = Backend::raw(move |mut stream| {
         let saw = Arc::clone(&saw);
@@ -179,24 +180,30 @@ async fn requests_that_can_be_read_in_two_ways_reach_nobody() {
                 saw.lock().unwrap().extend_from_slice(&bytes[..length]);
             }
         }
-    })
-    .await;
+    });
+    (backend.await, seen)
+}
+
+/// Returns what was seen since the last time.
+fn take(seen: &Seen) -> String {
+    String::from_utf8_lossy(&std::mem::take(&mut *seen.lock().unwrap())).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_can_be_read_in_two_ways_reach_nobody() {
+    let router = TestRouter::start().await;
+    let (backend, seen) = listener().await;
     router.upsert(&router.route("mirror", &[&backend])).await;
     for (request, expected) in REFUSED {
         let request = request.replace("HOST", HOST);
         assert_eq!(status(&router, request.as_bytes()).await, *expected, "{request:?}");
     }
-    assert!(
-        seen.lock().unwrap().is_empty(),
-        "{:?}",
-        String::from_utf8_lossy(&seen.lock().unwrap())
-    );
+    assert_eq!(take(&seen), "");
     for chunks in BAD_CHUNKS {
         let head = format!("POST / HTTP/1.1\r\n{HOST}transfer-encoding: chunked\r\n\r\n");
         let request = head + chunks;
         assert_eq!(status(&router, request.as_bytes()).await, "400", "{chunks:?}");
-        let seen =
-            String::from_utf8_lossy(&std::mem::take(&mut *seen.lock().unwrap())).into_owned();
+        let seen = take(&seen);
         assert!(!seen.ends_with("0\r\n\r\n"), "{chunks:?}: {seen:?}");
     }
     let expecting = REFUSED.iter().filter(|(_, status)| *status == "417").count();
@@ -223,38 +230,24 @@ async fn after_another(router: &TestRouter, request: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_is_so_after_a_compressed_answer_too() {
     let router = TestRouter::start().await;
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let saw = Arc::clone(&seen);
-    let backend = Backend::raw(move |mut stream| {
-        let saw = Arc::clone(&saw);
-        async move {
-            let mut bytes = vec![0; 4096];
-            while let Ok(length) = stream.read(&mut bytes).await
-                && length > 0
-            {
-                saw.lock().unwrap().extend_from_slice(&bytes[..length]);
-            }
-        }
-    })
-    .await;
+    let (backend, seen) = listener().await;
     router.upsert(&router.route("mirror", &[&backend])).await;
     let plain = Backend::says("as it is").await;
     let mut settings = RoutingSettings::default();
     settings.set("compression", Some("gzip")).unwrap();
     let zipped = router.route("zipped", &[&plain]);
     router.upsert(&AppRoute { settings: Some(Box::new(settings)), ..zipped }).await;
-    let take = || String::from_utf8_lossy(&std::mem::take(&mut *seen.lock().unwrap())).into_owned();
     for (request, _) in REFUSED {
         let request = request.replace("HOST", HOST);
         let answer = after_another(&router, request.as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{request:?}: {answer}");
-        assert_eq!(take(), "", "{request:?}");
+        assert_eq!(take(&seen), "", "{request:?}");
     }
     for chunks in BAD_CHUNKS {
         let head = format!("POST / HTTP/1.1\r\n{HOST}transfer-encoding: chunked\r\n\r\n");
         let answer = after_another(&router, (head + chunks).as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{chunks:?}: {answer}");
-        assert!(!take().ends_with("0\r\n\r\n"), "{chunks:?}");
+        assert!(!take(&seen).ends_with("0\r\n\r\n"), "{chunks:?}");
     }
     // And a protocol in which others' requests would come is asked for in vain.
     let mirror = Backend::mirror().await;
