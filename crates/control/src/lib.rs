@@ -31,5 +31,7 @@ pub use error::{PlatformError, Result};
 pub use outgoing::OutgoingSettings;
 pub use platform::Platform;
 pub use settings::{BuildSettings, InstanceSettings, PublicSettings, Settings, TunnelHost};
+/// The name of this machine's processor, as image registries write it.
+pub use windlass_oci::architecture;
 /// The records that the platform's methods return.
 pub use windlass_store as records;

@@ -46,6 +46,13 @@ pub fn restart_delay(crashes: u32) -> Duration {
     }
 }
 
+/// SSH keys of one user (ours): far more than anybody has devices, and few enough to look through.
+pub const KEYS_PER_USER: usize = 100;
+
+/// Teams that one user may be in and still make another (ours): names of teams are the server's, so
+/// nobody may take them all.
+pub const TEAMS_PER_USER: usize = 100;
+
 /// Cron jobs of one app, those of app.json included.
 pub const CRON_JOBS_PER_APP: usize = 100;
 

@@ -1,5 +1,9 @@
 //! Webhooks: which changes of an app are told, and when an attempt to tell one is repeated.
 
+mod turns;
+
+pub use turns::{AT_ONCE, AT_ONCE_PER_APP, AT_ONCE_PER_OWNER, Call, calls_to_begin};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashMap;

@@ -15,7 +15,7 @@ pub struct Activity {
     pub user: UserId,
     /// Their address then.
     pub email: String,
-    /// What their token was for; `None` for an SSH key.
+    /// What their token was for, or which SSH key it was.
     pub token: Option<String>,
     /// The app that was changed, and its name then.
     pub app: Option<(AppId, String)>,

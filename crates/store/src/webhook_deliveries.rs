@@ -1,10 +1,10 @@
 //! Events that webhooks are told of, and their deliveries.
 
-use crate::{Result, Store, json, parsed, to_json};
+use crate::{Result, Store, json, parsed, parsed_optional, to_json};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use windlass_core::ids::{AppId, WebhookDeliveryId, WebhookEventId, WebhookId};
+use windlass_core::ids::{AppId, UserId, WebhookDeliveryId, WebhookEventId, WebhookId};
 use windlass_core::webhook::{KEPT_DELIVERIES, Level, Resource, WAITING_DELIVERIES};
 
 /// Something that happened to an app.
@@ -26,6 +26,8 @@ pub struct WebhookDelivery {
     pub id: WebhookDeliveryId,
     pub number: u64,
     pub app: AppId,
+    /// Who owns the app, or stands for the team that does; `None`: the app is gone.
+    pub app_owner: Option<UserId>,
     pub webhook: WebhookId,
     pub level: Level,
     pub event: WebhookEventId,
@@ -173,7 +175,8 @@ impl Store {
     ) -> Result<Vec<WebhookDelivery>> {
         let connection = self.connection();
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT d.*, e.include AS event_include FROM webhook_deliveries AS d
+            "SELECT d.*, e.include AS event_include,
+             (SELECT owner FROM apps WHERE id = d.app) AS app_owner FROM webhook_deliveries AS d
              JOIN webhook_events AS e ON e.id = d.event {condition}"
         ))?;
         let rows = statement.query_map(parameters, delivery)?;
@@ -292,6 +295,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<WebhookDelivery> {
         id: parsed(row, "id")?,
         number: row.get::<_, i64>("number")? as u64,
         app: parsed(row, "app")?,
+        app_owner: parsed_optional(row, "app_owner")?,
         webhook: parsed(row, "webhook")?,
         level: parsed(row, "level")?,
         event: parsed(row, "event")?,

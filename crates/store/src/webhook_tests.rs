@@ -131,6 +131,7 @@ fn events_go_to_whoever_asked_for_them_and_are_told_once() {
     assert_eq!(store.webhook_event(stored[0].id).unwrap().unwrap().payload, json!({"at": 6}));
     assert_eq!(due(&store, 4), []);
     assert_eq!(due(&store, 6).len(), 2, "one of each webhook");
+    assert_eq!(due(&store, 6)[0].app_owner, Some(user.id));
     assert_eq!(store.webhook_deliveries(app, Some(DeliveryStatus::Pending)).unwrap().len(), 3);
     assert_eq!(store.webhook_deliveries(app, Some(DeliveryStatus::Failed)).unwrap(), []);
 }
@@ -198,6 +199,7 @@ fn webhooks_of_a_gone_app_stay_until_they_are_told() {
     store.prune_webhooks(0).unwrap();
     assert_eq!(store.webhook(hook.id).unwrap().unwrap().target, hook.target);
     let delivery = due(&store, 5).remove(0);
+    assert_eq!(delivery.app_owner, None);
     store.note_attempt(delivery.id, &failed(6), DeliveryStatus::Succeeded, None).unwrap();
     store.prune_webhooks(0).unwrap();
     assert_eq!(store.webhook(hook.id).unwrap(), None);

@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 use tokio::task::AbortHandle;
 use windlass_control::PlatformError;
-use windlass_control::receive::Service;
+use windlass_control::receive::{GitOrigin, Service};
 use windlass_core::access::Wants;
 
 /// An upload that brings nothing for this long is given up.
@@ -129,7 +129,8 @@ fn start(
         PlatformError::NotFound { .. } => no_app(),
         other => other.into(),
     })?;
-    let session = state.platform.begin_git(&user, &app, service, from)?;
+    let origin = GitOrigin { address: from, login: Some(token.description) };
+    let session = state.platform.begin_git(&user, &app, service, origin)?;
     GitChild::start(session, service, mode, protocol(headers)).map_err(GitError::Start)
 }
 

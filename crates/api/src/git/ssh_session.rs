@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 use tokio::sync::watch;
+use windlass_control::receive::GitOrigin;
 use windlass_control::records::User;
 use windlass_control::{Platform, PlatformError};
 
@@ -45,6 +46,8 @@ struct Waiting {
 struct Client {
     platform: Platform,
     user: User,
+    /// Of the key that it logged in with.
+    fingerprint: String,
     from: Option<IpAddr>,
 }
 
@@ -56,8 +59,7 @@ impl Connection {
     }
 
     fn owner(&self, key: &PublicKey) -> Option<User> {
-        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-        match self.platform.user_of_key(&fingerprint) {
+        match self.platform.user_of_key(&fingerprint(key)) {
             Ok(user) => user,
             Err(error) => {
                 tracing::error!(error = %chain(&error), "an SSH key could not be looked up");
@@ -73,13 +75,13 @@ impl Connection {
         command: Option<&[u8]>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let user = self.key.as_ref().and_then(|key| self.owner(key));
-        let (Some(user), Some(waiting)) = (user, self.waiting.remove(&id)) else {
+        let known = self.key.as_ref().and_then(|key| Some((self.owner(key)?, fingerprint(key))));
+        let (Some((user, fingerprint)), Some(waiting)) = (known, self.waiting.remove(&id)) else {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
         let (reader, writer) = waiting.channel.split();
-        let client = Client { platform: self.platform.clone(), user, from: self.from };
+        let client = Client { platform: self.platform.clone(), user, fingerprint, from: self.from };
         let command = command.map(<[u8]>::to_vec);
         tokio::spawn(async move {
             let protocol = waiting.protocol.as_deref();
@@ -228,6 +230,11 @@ async fn run(
     }
 }
 
+/// Returns `SHA256:…`, as keys are known by.
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
 /// Starts git, or says why not.
 fn start_git(
     client: &Client,
@@ -245,9 +252,13 @@ fn start_git(
         }
         other => other.to_string(),
     };
-    let Client { platform, user, from } = client;
+    let Client { platform, user, fingerprint, from } = client;
     let app = platform.app(user, &command.app).map_err(explain)?;
-    let session = platform.begin_git(user, &app, command.service, *from).map_err(explain)?;
+    let keys = platform.keys(user).map_err(explain)?;
+    let key = keys.into_iter().find(|key| key.fingerprint == *fingerprint);
+    let login = key.map(|key| format!("SSH key {fingerprint} {}", key.comment).trim().to_owned());
+    let origin = GitOrigin { address: *from, login };
+    let session = platform.begin_git(user, &app, command.service, origin).map_err(explain)?;
     GitChild::start(session, command.service, Mode::Conversation, protocol).map_err(|error| {
         tracing::error!(error = %chain(&error), "git could not be started");
         failed.to_owned()

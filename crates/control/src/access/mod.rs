@@ -22,8 +22,14 @@ use crate::platform::now_ms;
 use crate::records::{App, Given, Key, User};
 use crate::{Platform, PlatformError, Result};
 use ring::rand::{SecureRandom, SystemRandom};
+use std::time::Duration;
 use windlass_core::access::{Permission, Permissions, Scopes, Standing};
 use windlass_core::ids::{AppId, KeyId, UserId};
+use windlass_core::limits::KEYS_PER_USER;
+
+/// How often it is looked whether somebody who follows a log, or is attached to a command, still
+/// may.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Returns 160 random bits as 40 hexadecimal digits.
 #[must_use]
@@ -67,6 +73,10 @@ impl Platform {
         Ok(self.store().keys(user.id)?)
     }
 
+    /// Lets an SSH key in.
+    ///
+    /// # Errors
+    /// `Invalid` for a key that somebody has already, and beyond [`KEYS_PER_USER`].
     pub fn add_key(
         &self,
         user: &User,
@@ -74,6 +84,11 @@ impl Platform {
         fingerprint: &str,
         comment: &str,
     ) -> Result<Key> {
+        if self.keys(user)?.len() >= KEYS_PER_USER {
+            let message =
+                format!("You have {KEYS_PER_USER} SSH keys already: remove one you do not use.");
+            return Err(PlatformError::Invalid(message));
+        }
         let key = Key {
             id: KeyId::random(),
             user: user.id,

@@ -5,6 +5,7 @@ use crate::records::{App, Collaborator, Membership, Team, User};
 use crate::{Platform, PlatformError, Result};
 use windlass_core::access::{Permissions, TeamRole, UnknownPermission, UnknownRole};
 use windlass_core::ids::TeamId;
+use windlass_core::limits::TEAMS_PER_USER;
 use windlass_core::people::TeamName;
 
 impl From<UnknownRole> for PlatformError {
@@ -47,6 +48,10 @@ impl Platform {
     /// Makes a team whose first admin is `user`.
     pub fn create_team(&self, user: &User, name: &str) -> Result<TeamOfUser> {
         let name: TeamName = name.parse()?;
+        if self.store().given(user.id)?.teams.len() >= TEAMS_PER_USER {
+            let message = format!("You are in {TEAMS_PER_USER} teams already: leave one first.");
+            return Err(PlatformError::Invalid(message));
+        }
         let now = now_ms();
         let team = Team {
             id: TeamId::random(),

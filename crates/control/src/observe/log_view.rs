@@ -2,16 +2,13 @@
 
 use super::LogFilter;
 use super::log_sessions::{LogView, STREAMS_PER_USER};
+use crate::access::LOOK_EVERY;
 use crate::records::{App, User};
 use crate::{Platform, PlatformError, Result};
 use bytes::Bytes;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use windlass_core::limits;
-
-/// How often it is looked whether somebody who follows a log still may.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Platform {
     /// Returns a secret that opens one view of the app's log for five minutes, as long as `user`

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use windlass_core::outgoing::{OutgoingUrl, Refused, check_address};
+use windlass_core::outgoing::{OutgoingUrl, Refused, check_address, check_host};
 
 /// From the look-up of the name to the end of the TLS handshake.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -79,10 +79,7 @@ impl Outgoing {
 
     /// Refuses at once what is known to be refused without asking a name server.
     pub(crate) fn check(&self, url: &OutgoingUrl) -> Result<(), Refused> {
-        match url.host.parse() {
-            Ok(address) => check_address(address, self.settings.allow_private),
-            Err(_) => Ok(()),
-        }
+        check_host(&url.host, self.settings.allow_private)
     }
 
     pub(crate) async fn connect(&self, url: &OutgoingUrl) -> Result<Box<dyn Stream>, ConnectError> {

@@ -3,7 +3,7 @@
 
 use super::setup::Done;
 use super::uploads::SourceFile;
-use super::{Session, download};
+use super::{GitOrigin, Session, download};
 use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::{App, Build, User};
 use crate::{Platform, PlatformError, Result};
@@ -54,7 +54,8 @@ impl Platform {
         let origin = self.origin(&request.url)?;
         let job = self.begin_build(user, app, version.as_deref())?;
         let build = job.build.clone();
-        let session = Session { user: user.clone(), app: app.clone(), from: None };
+        let session =
+            Session { user: user.clone(), app: app.clone(), origin: GitOrigin::default() };
         let platform = self.clone();
         let work =
             async move { platform.deploy_archive(&session, &job, origin, version, checksum).await };

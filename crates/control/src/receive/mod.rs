@@ -58,6 +58,14 @@ impl Service {
     }
 }
 
+/// Where a git client comes from, for the audit trail.
+#[derive(Clone, Debug, Default)]
+pub struct GitOrigin {
+    pub address: Option<IpAddr>,
+    /// What its token is for, or which SSH key it is.
+    pub login: Option<String>,
+}
+
 /// A client's visit to a repository. Keep it until git has ended: its hook is only heard meanwhile.
 pub struct GitSession {
     pub repository: PathBuf,
@@ -78,8 +86,7 @@ impl Drop for GitSession {
 pub(crate) struct Session {
     user: User,
     app: App,
-    /// Where the connection comes from.
-    from: Option<IpAddr>,
+    origin: GitOrigin,
 }
 
 pub(crate) struct Receiver {
@@ -132,19 +139,18 @@ impl Receiver {
 }
 
 impl Platform {
-    /// Opens a git session for a user on an app of theirs. `from` is where the connection comes
-    /// from, for the audit trail.
+    /// Opens a git session for a user on an app of theirs.
     pub fn begin_git(
         &self,
         user: &User,
         app: &App,
         service: Service,
-        from: Option<IpAddr>,
+        origin: GitOrigin,
     ) -> Result<GitSession> {
         self.require(user, app, Permission::Deploy)?;
         let secret = crate::access::random_secret();
         if service == Service::ReceivePack {
-            let session = Session { user: user.clone(), app: app.clone(), from };
+            let session = Session { user: user.clone(), app: app.clone(), origin };
             self.receiver().sessions().insert(secret.clone(), session);
         }
         let environment = vec![

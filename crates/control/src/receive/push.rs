@@ -52,10 +52,10 @@ impl Platform {
                 at: now_ms(),
                 user: session.user.id,
                 email: session.user.email.clone(),
-                token: None,
+                token: session.origin.login.clone(),
                 app: Some((session.app.id, session.app.name.to_string())),
                 action: "git push".to_owned(),
-                address: session.from.map(|address| address.to_string()),
+                address: session.origin.address.map(|address| address.to_string()),
                 request: None,
             });
         }

@@ -62,7 +62,7 @@ impl Platform {
         self.logs().append(app.id, "app[api]", &message);
         let command = self.exec_command(&spec, request);
         let what = What::Exec(spec.id, command);
-        let secret = self.wait_for_client(Attachable::new(app.id, what, view.clone()));
+        let secret = self.wait_for_client(Attachable::new(user, app, what, view.clone()));
         Ok(OneOff { view, attach_secret: Some(secret) })
     }
 

@@ -1,6 +1,7 @@
 //! Keys of Heroku's CLI for `ps:exec`: it makes one for each command, hands it in over the API and
 //! logs in with it over SSH. Such a key is for one instance, and goes soon.
 
+use super::attached::Holder;
 use super::exec::ExecRequest;
 use super::views::{InstanceDisplayState, InstanceView};
 use crate::records::{App, Token, User};
@@ -9,9 +10,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-use windlass_core::access::Permission;
 use windlass_core::driver::Attached;
-use windlass_core::ids::{AppId, TokenId, UserId};
 
 /// How long a key waits for its client.
 const UNUSED: Duration = Duration::from_secs(60);
@@ -31,18 +30,11 @@ pub struct ExecLogin {
 #[derive(Clone, Debug)]
 pub struct ExecSession {
     login: String,
+    /// Who handed the key in, with which token.
     holder: Holder,
     instance: Uuid,
     /// The instance's name, for example `web.1`.
     pub name: String,
-}
-
-/// Who handed a key in, and how.
-#[derive(Clone, Copy, Debug)]
-struct Holder {
-    user: UserId,
-    token: TokenId,
-    app: AppId,
 }
 
 /// The keys that are good now, by the user names of their connections.
@@ -99,7 +91,7 @@ impl Platform {
         let now = Instant::now();
         let key = ExecKey {
             fingerprint,
-            holder: Holder { user: user.id, token: token.id, app: app.id },
+            holder: Holder { user: user.id, token: Some(token.id), app: app.id },
             instance: view.id,
             name: view.name,
             until: now + UNUSED,
@@ -125,16 +117,6 @@ impl Platform {
         Some(ExecSession { login, holder: key.holder, instance: key.instance, name: key.name })
     }
 
-    /// Refuses whoever has lost the token or the app since the key was handed in.
-    fn require_holder(&self, holder: Holder) -> Result<(User, App)> {
-        let user = self.user(holder.user)?;
-        if !self.authorizations(&user)?.iter().any(|token| token.id == holder.token) {
-            return Err(PlatformError::Unauthorized);
-        }
-        let app = self.app_to(&user, &holder.app.to_string(), Permission::Operate)?;
-        Ok((user, app))
-    }
-
     /// Uses the session's key up; false if it was already.
     pub fn spend_exec_key(&self, session: &ExecSession) -> bool {
         self.app_tasks().exec_keys().spend(&session.login)
@@ -146,7 +128,8 @@ impl Platform {
         self.app_tasks().exec_keys().keep(&session.login, Instant::now())
     }
 
-    /// Starts a command inside the session's instance at once. Dropping what is returned kills it.
+    /// Starts a command inside the session's instance at once. Dropping what is returned kills it,
+    /// and so does the loss of the token or the app.
     ///
     /// `doing` is what the app's log says of it, for example "Copying notes.txt from".
     ///
@@ -165,7 +148,8 @@ impl Platform {
         let message = format!("{doing} {} by user {}", view.name, user.email);
         self.logs().append(app.id, "app[api]", &message);
         let command = self.exec_command(&running.spec, request);
-        self.start_exec(&view.name, &running.spec.id, command).await
+        let attached = self.start_exec(&view.name, &running.spec.id, command).await?;
+        Ok(self.while_held(session.holder, attached))
     }
 
     async fn instance_where(
@@ -181,13 +165,14 @@ impl Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use windlass_core::ids::{AppId, TokenId, UserId};
 
     fn key(now: Instant) -> ExecKey {
         ExecKey {
             fingerprint: "SHA256:a".to_owned(),
             holder: Holder {
                 user: UserId::random(),
-                token: TokenId::random(),
+                token: Some(TokenId::random()),
                 app: AppId::random(),
             },
             instance: Uuid::nil(),

@@ -2,6 +2,7 @@
 
 mod admission;
 mod app_task;
+mod attached;
 mod boot_starts;
 mod canary;
 mod check_operations;

@@ -1,5 +1,6 @@
 //! One-off instances: `run`, attached to a client or detached.
 
+use super::attached::Holder;
 use super::time_limit::{Limited, TimeLimit};
 use super::views::{InstanceDisplayState, InstanceView, instance_uuid};
 use crate::platform::now_ms;
@@ -53,15 +54,16 @@ pub(super) enum What {
 }
 
 pub(crate) struct Attachable {
-    app: AppId,
+    holder: Holder,
     what: What,
     view: InstanceView,
     until: Instant,
 }
 
 impl Attachable {
-    pub(super) fn new(app: AppId, what: What, view: InstanceView) -> Self {
-        Self { app, what, view, until: Instant::now() + ATTACH_TIMEOUT }
+    pub(super) fn new(user: &User, app: &App, what: What, view: InstanceView) -> Self {
+        let holder = Holder { user: user.id, token: None, app: app.id };
+        Self { holder, what, view, until: Instant::now() + ATTACH_TIMEOUT }
     }
 }
 
@@ -124,7 +126,7 @@ impl Platform {
         );
         if request.attach {
             spec.output = Output::Attached { terminal: request.terminal };
-            let waiting = Attachable::new(app.id, What::OneOff(Box::new(spec)), view.clone());
+            let waiting = Attachable::new(user, app, What::OneOff(Box::new(spec)), view.clone());
             let secret = self.wait_for_client(waiting);
             return Ok(OneOff { view, attach_secret: Some(secret) });
         }
@@ -170,24 +172,38 @@ impl Platform {
         self.limit_time(limited, Duration::from_millis(remaining));
     }
 
-    /// Starts what the secret stands for. Dropping what is returned kills it.
+    /// Starts what the secret stands for. Dropping what is returned kills it, and so does the loss
+    /// of the app by whoever asked for it.
+    ///
+    /// # Errors
+    /// `NotFound` for a secret that is none or too old, and what [`Platform::app_to`] says to who
+    /// may not any more.
     pub async fn attach(&self, secret: &str) -> Result<Attached> {
         let waiting = self.app_tasks().attachable().remove(secret);
         let waiting = waiting
             .filter(|waiting| waiting.until > Instant::now())
             .ok_or(PlatformError::NotFound { resource: "dyno" })?;
-        let spec = match waiting.what {
-            What::OneOff(spec) => *spec,
-            What::Exec(id, command) => {
-                return self.start_exec(&waiting.view.name, &id, command).await;
-            }
+        let holder = waiting.holder;
+        self.require_holder(holder)?;
+        let attached = match waiting.what {
+            What::OneOff(spec) => self.start_one_off(holder.app, *spec, waiting.view).await?,
+            What::Exec(id, command) => self.start_exec(&waiting.view.name, &id, command).await?,
         };
+        Ok(self.while_held(holder, attached))
+    }
+
+    async fn start_one_off(
+        &self,
+        app: AppId,
+        spec: InstanceSpec,
+        view: InstanceView,
+    ) -> Result<Attached> {
         let id = spec.id.clone();
-        let view = InstanceView { state: InstanceDisplayState::Up, ..waiting.view };
-        self.track_one_off(waiting.app, &id, &view);
+        let view = InstanceView { state: InstanceDisplayState::Up, ..view };
+        self.track_one_off(app, &id, &view);
         match self.driver().start_attached(spec).await {
             Ok(attached) => {
-                self.log_one_off(waiting.app, &view.name, "State changed from starting to up");
+                self.log_one_off(app, &view.name, "State changed from starting to up");
                 Ok(self.watch_attached(attached))
             }
             Err(error) => {

@@ -11,16 +11,12 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use ring::hmac;
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use windlass_core::outgoing::OutgoingUrl;
-use windlass_core::webhook::{KEPT_MS, Next, after_attempt};
+use windlass_core::webhook::{Call, KEPT_MS, Next, after_attempt, calls_to_begin};
 
 /// How long an attempt may take, from the look-up of the name to the answer.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Attempts at the same time, of all webhooks.
-const AT_ONCE: usize = 16;
 /// The longest pause between looks at what is due.
 const PAUSE: Duration = Duration::from_secs(1);
 /// What is over is looked through once in so many milliseconds.
@@ -30,12 +26,11 @@ const SIGNATURE: HeaderName = HeaderName::from_static("heroku-webhook-hmac-sha25
 impl Platform {
     pub(super) fn spawn_deliveries(&self) {
         let weak = self.downgrade();
-        let places = Arc::new(Semaphore::new(AT_ONCE));
         tokio::spawn(async move {
             let mut pruned_at = 0;
             loop {
                 let Some(platform) = Platform::upgrade(&weak) else { return };
-                if let Err(error) = platform.deliver_due(&places) {
+                if let Err(error) = platform.deliver_due() {
                     tracing::warn!(%error, "webhooks could not be called");
                 }
                 if pruned_at + PRUNE_MS < now_ms() {
@@ -51,23 +46,21 @@ impl Platform {
         });
     }
 
-    /// Starts an attempt at each delivery that is due, as far as there are places.
-    fn deliver_due(&self, places: &Arc<Semaphore>) -> Result<()> {
+    /// Starts an attempt at each delivery that is due and whose turn it is.
+    fn deliver_due(&self) -> Result<()> {
         // Before the look at what is due: an attempt that ends in between is not in it as over yet.
-        let busy = self.webhook_state().in_flight().clone();
-        for delivery in self.store().due_deliveries(now_ms())? {
-            if busy.contains(&delivery.webhook) {
-                continue;
-            }
-            let Ok(place) = places.clone().try_acquire_owned() else { return Ok(()) };
-            self.webhook_state().in_flight().insert(delivery.webhook);
+        let under_way = self.webhook_state().under_way().clone();
+        let due = self.store().due_deliveries(now_ms())?;
+        let calls: Vec<Call> = due.iter().map(call_of).collect();
+        for index in calls_to_begin(&calls, &under_way) {
+            let (call, delivery) = (calls[index], due[index].clone());
+            self.webhook_state().under_way().insert(call);
             let platform = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = platform.deliver(&delivery).await {
                     tracing::warn!(%error, delivery = %delivery.id, "a webhook could not be called");
                 }
-                drop(place);
-                platform.webhook_state().in_flight().remove(&delivery.webhook);
+                platform.webhook_state().under_way().remove(&call);
                 platform.webhook_state().wake.notify_one();
             });
         }
@@ -131,6 +124,10 @@ impl Platform {
             error.class()
         })
     }
+}
+
+fn call_of(delivery: &WebhookDelivery) -> Call {
+    Call { webhook: delivery.webhook, app: delivery.app, owner: delivery.app_owner }
 }
 
 /// The event as Heroku sends it.

@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use windlass_core::ids::{AppId, WebhookDeliveryId, WebhookEventId, WebhookId};
 use windlass_core::outgoing::{OutgoingUrl, Scheme, UrlError};
 use windlass_core::webhook::{
-    self, Level, Resource, WEBHOOKS_PER_APP, WebhookError, checked_include, checked_text,
+    self, Call, Level, Resource, WEBHOOKS_PER_APP, WebhookError, checked_include, checked_text,
 };
 
 pub use crate::records::Webhook;
@@ -29,7 +29,7 @@ pub(crate) struct Webhooks {
     /// Who last asked for a change of an app, and when.
     askers: Mutex<HashMap<AppId, (User, u64)>>,
     /// The webhooks that are being told something.
-    in_flight: Mutex<HashSet<WebhookId>>,
+    under_way: Mutex<HashSet<Call>>,
     /// Something may be due.
     wake: tokio::sync::Notify,
 }
@@ -39,8 +39,8 @@ impl Webhooks {
         self.askers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn in_flight(&self) -> MutexGuard<'_, HashSet<WebhookId>> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    fn under_way(&self) -> MutexGuard<'_, HashSet<Call>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

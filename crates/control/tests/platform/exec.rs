@@ -6,7 +6,7 @@ use std::time::Duration;
 use windlass_control::PlatformError;
 use windlass_control::records::App;
 use windlass_control::run::{ExecLine, ExecRequest, OneOffRequest};
-use windlass_core::driver::{AttachedInput, AttachedOutput};
+use windlass_core::driver::{Attached, AttachedInput, AttachedOutput};
 use windlass_testkit::platform::TestPlatform;
 
 fn exec_request(command: ExecLine) -> ExecRequest {
@@ -77,6 +77,59 @@ fn nothing_runs_inside_an_instance_that_has_ended() {
     assert!(test.block_on(platform.attach(&secret)).is_err());
     let again = platform.exec(&test.user, &app, view, exec_request(ExecLine::Shell));
     assert!(matches!(test.block_on(again), Err(PlatformError::Conflict(_))));
+}
+
+/// Waits for the end of an attached command that nothing else ends. Returns what was said last.
+fn last_words(test: &TestPlatform, attached: &mut Attached) -> (String, i32) {
+    test.block_on(async {
+        let mut said = String::new();
+        let end = async {
+            loop {
+                match attached.output.recv().await.expect("it says how it ended") {
+                    AttachedOutput::Stdout(bytes) | AttachedOutput::Stderr(bytes) => {
+                        said.push_str(&String::from_utf8_lossy(&bytes));
+                    }
+                    AttachedOutput::Exited(status) => return status.code,
+                }
+            }
+        };
+        let code = tokio::time::timeout(Duration::from_secs(60), end).await.expect("it ends");
+        (said, code)
+    })
+}
+
+#[test]
+fn what_somebody_runs_ends_when_they_lose_the_app() {
+    let test = TestPlatform::open();
+    let app = test.create_app("taken");
+    let _ = test.deploy(&app, &[("web", "serve")]).unwrap();
+    let platform = test.platform();
+    let invitation = platform.invite(&test.user, "eve@example.com", None).unwrap();
+    let eve = platform.accept_as_newcomer(&invitation.secret, None).unwrap().user;
+    platform.add_collaborator(&test.user, &app, &eve.email, None).unwrap();
+    let view = test.instances(&app).remove(0);
+    let run = async || platform.run_one_off(&eve, &app, request("serve", true)).await.unwrap();
+    let exec = async || {
+        let request = exec_request(words(&["cat"]));
+        platform.exec(&eve, &app, view.clone(), request).await.unwrap()
+    };
+    let (mut one_off, mut beside, waiting) = test.block_on(async {
+        let (first, second) =
+            (run().await.attach_secret.unwrap(), exec().await.attach_secret.unwrap());
+        let one_off = platform.attach(&first).await.unwrap();
+        let beside = platform.attach(&second).await.unwrap();
+        (one_off, beside, exec().await.attach_secret.unwrap())
+    });
+    assert_eq!(test.driver.running().len(), 2);
+    platform.remove_collaborator(&test.user, &app, &eve.email).unwrap();
+    for attached in [&mut one_off, &mut beside] {
+        let (said, code) = last_words(&test, attached);
+        assert!(said.contains("you may not operate the app any more"), "{said:?}");
+        assert_eq!(code, 129);
+    }
+    test.wait_until("the one-off has ended", |test| test.driver.running().len() == 1);
+    test.wait_until("nobody takes input", |_| beside.input.is_closed());
+    assert!(test.block_on(platform.attach(&waiting)).is_err(), "nor does what waits begin");
 }
 
 fn limited(attach: bool, limit: Duration) -> OneOffRequest {

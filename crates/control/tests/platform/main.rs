@@ -12,6 +12,7 @@ mod deploys;
 mod exec;
 mod limits;
 mod one_offs;
+mod people;
 mod pipelines;
 mod private_network;
 mod release_phase;

@@ -2,8 +2,10 @@
 //! allowed.
 
 mod address;
+mod host;
 
 pub use address::{Refused, check_address, check_source_address};
+pub use host::check_host;
 
 use std::fmt;
 use std::str::FromStr;
