@@ -5,6 +5,7 @@
 //! are listed in the table of [`error`].
 #![forbid(unsafe_code)]
 
+mod activity_words;
 mod archive;
 mod arguments;
 mod attach;
@@ -30,34 +31,33 @@ mod test_support;
 mod tests;
 mod time;
 mod tls;
+mod usage;
 
+pub use activity_words::WORDS as ACTIVITY_WORDS;
 pub use arguments::{command_names, normalise_arguments};
 pub use commands::{Command, reference_tables};
 pub use help::{examples, with_help};
 
 use error::ErrorKind;
 use session::Session;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Says what is wrong with the arguments, or the help or version that they ask for, and gives the
-/// process's exit code.
-///
-/// clap's own words are kept but for a command that is not there: of those it names too many that
-/// sound alike.
-pub fn explain_arguments(error: &clap::Error, root: &clap::Command) -> ExitCode {
-    use clap::error::{ContextKind, ContextValue, ErrorKind as Clap};
+/// process's exit code. `words` is the whole command line, beginning with the program's name.
+pub fn explain_arguments(
+    error: &clap::Error,
+    words: &[OsString],
+    root: &mut clap::Command,
+) -> ExitCode {
     let mut session = Session::of_process();
-    let unknown = match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
-        (Clap::InvalidSubcommand, Some(ContextValue::String(name))) => name,
-        _ => {
-            // Its output being closed leaves nobody to tell.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+    let Some(told) = usage::usage_error(error, words, root) else {
+        // Its output being closed leaves nobody to tell.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     };
-    let error = help::unknown_command(unknown, root);
-    session.output.error(&error);
-    ExitCode::from(error.kind.exit_code())
+    session.output.error(&told);
+    ExitCode::from(told.kind.exit_code())
 }
 
 /// Runs one client command to its end and gives the process's exit code.

@@ -28,14 +28,14 @@ pub struct Deploy {
 impl Deploy {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
-        let source_blob = self.source(session, &client)?;
+        let source_blob = self.source(session, &client, &app)?;
         let path = app_path(&app, "/builds");
         let build: Build = client.post(&path, &BuildCreate { source_blob })?;
         follow(session, &client, &app, &build)
     }
 
     /// Uploads what is to be deployed, unless it is somewhere else already.
-    fn source(&self, session: &mut Session, client: &Client) -> Result<BuildSource> {
+    fn source(&self, session: &mut Session, client: &Client, app: &str) -> Result<BuildSource> {
         let here = session.environment.directory.clone();
         let shown = session.environment.stderr_terminal;
         match self.tar.as_deref() {
@@ -47,14 +47,14 @@ impl Deploy {
                     return Err(CliError::usage("Standard input is a terminal, not an archive.")
                         .hint("For example: tar -cz . | windlass deploy --tar -"));
                 }
-                let url = upload(client, shown, &mut session.input)?;
+                let url = upload(client, app, shown, &mut session.input)?;
                 Ok(BuildSource { url: Some(url), ..BuildSource::default() })
             }
             Some(file) => {
                 let what = format!("Could not read {file}");
                 let mut opened =
                     File::open(here.join(file)).map_err(|error| CliError::file(what, &error))?;
-                let url = upload(client, shown, &mut opened)?;
+                let url = upload(client, app, shown, &mut opened)?;
                 Ok(BuildSource { url: Some(url), ..BuildSource::default() })
             }
             None => {
@@ -66,7 +66,7 @@ impl Deploy {
                 };
                 let url = session.output.action(
                     &message,
-                    || folder.stream(|archive| upload(client, shown, archive)),
+                    || folder.stream(|archive| upload(client, app, shown, archive)),
                     |_, _| None,
                 )?;
                 Ok(BuildSource { url: Some(url), version: folder.version()?, checksum: None })
@@ -110,8 +110,11 @@ pub(super) fn follow(
 }
 
 /// Sends an archive to the server; returns the URL to name it by.
-fn upload(client: &Client, shown: bool, archive: &mut dyn Read) -> Result<String> {
-    let source: Source = client.post("/sources", &serde_json::json!({}))?;
+///
+/// Whoever may not deploy to the app, or named one that does not exist, is told so before
+/// anything is sent.
+fn upload(client: &Client, app: &str, shown: bool, archive: &mut dyn Read) -> Result<String> {
+    let source: Source = client.post(&app_path(app, "/sources"), &serde_json::json!({}))?;
     let mut counted = Progress::new(archive, shown);
     client.upload(&source.source_blob.put_url, &mut counted)?;
     Ok(source.source_blob.get_url)

@@ -53,28 +53,40 @@ impl Destroy {
     }
 }
 
-/// The name given again, by option or as an answer on the terminal.
-pub(super) fn confirmed(session: &mut Session, app: &str, given: Option<&str>) -> Result<()> {
-    let again = format!("Pass --confirm {app} to go ahead.");
+/// The name given again, by option or as an answer on the terminal, to destroy what it names.
+pub(super) fn confirmed(session: &mut Session, name: &str, given: Option<&str>) -> Result<()> {
+    let warning = format!("This deletes {name} and all that belongs to it, for good.");
+    confirmed_to(session, "Destroying", &warning, name, given)
+}
+
+/// The same for what else cannot be taken back: what is done to it, and a warning of what that means.
+pub(super) fn confirmed_to(
+    session: &mut Session,
+    doing: &str,
+    warning: &str,
+    name: &str,
+    given: Option<&str>,
+) -> Result<()> {
+    let again = format!("Pass --confirm {name} to go ahead.");
     let answer = match given {
         Some(given) => given.to_owned(),
         None if session.environment.stdin_terminal => {
+            session.output.warning(warning)?;
             session
                 .output
-                .warning(&format!("This deletes {app} and all that belongs to it, for good."))?;
-            session.output.warning(&format!("To go ahead, type {app} or pass --confirm {app}."))?;
+                .warning(&format!("To go ahead, type {name} or pass --confirm {name}."))?;
             session.output.error_bytes(b"> ")?;
             session.read_line()?
         }
         None => {
-            let message = format!("Destroying {app} needs a confirmation.");
+            let message = format!("{doing} {name} needs a confirmation.");
             return Err(CliError::refused(message).hint(again));
         }
     };
-    if answer.trim() == app {
+    if answer.trim() == name {
         return Ok(());
     }
-    let message = format!("Confirmation did not match {app}. Nothing was deleted.");
+    let message = format!("Confirmation did not match {name}. Nothing was deleted.");
     Err(CliError::refused(message).hint(again))
 }
 

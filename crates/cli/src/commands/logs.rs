@@ -2,7 +2,7 @@
 
 use super::app_path;
 use crate::arguments::AppArguments;
-use crate::client::Client;
+use crate::client::{Client, Range};
 use crate::error::{CliError, ErrorKind, Result};
 use crate::output::{Output, Style};
 use crate::session::Session;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::thread;
 use std::time::Duration;
-use windlass_wire::{LogSession, LogSessionCreate};
+use windlass_wire::{Formation, LogSession, LogSessionCreate};
 
 /// Pauses before the attempts to connect again after a tail was cut.
 const PAUSES: [Duration; 6] = [
@@ -23,6 +23,10 @@ const PAUSES: [Duration; 6] = [
 ];
 /// Lines asked for after a cut; those already shown are left out.
 const LINES_AFTER_CUT: u32 = 1500;
+
+/// Names in the log that no process type has.
+const PLATFORM_NAMES: [&str; 8] =
+    ["router", "api", "acm", "run", "release", "cron", "logplex", "build"];
 
 const COLOURS: [Style; 7] = [
     Style::Yellow,
@@ -56,6 +60,9 @@ impl Logs {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
         let path = app_path(&app, "/log-sessions");
+        if let Some(name) = self.ps.as_deref().filter(|_| self.tail) {
+            hint_at_unknown(session, &client, &app, name)?;
+        }
         let mut wanted = LogSessionCreate {
             dyno: self.ps,
             lines: Some(self.num),
@@ -65,7 +72,10 @@ impl Logs {
         let mut printer = Printer::default();
         printer.stream(&client, &path, &wanted, &mut session.output)?;
         if !self.tail {
-            return Ok(());
+            return match wanted.dyno.filter(|_| printer.last.is_none()) {
+                Some(name) => hint_at_unknown(session, &client, &app, &name),
+                None => Ok(()),
+            };
         }
         // A tail has no end of its own: the server was restarted, or the network failed.
         wanted.lines = Some(LINES_AFTER_CUT);
@@ -74,6 +84,30 @@ impl Logs {
             printer.again(&client, &path, &wanted, &mut session.output)?;
         }
     }
+}
+
+/// Says so if no process of this name or type writes to the app's log. As on Heroku any name may be
+/// asked for: one that is gone has lines in the log, and one may yet come.
+fn hint_at_unknown(session: &mut Session, client: &Client, app: &str, name: &str) -> Result<()> {
+    // Who may read logs may look at the formation; if not, the hint is what is missing.
+    let Ok(formation) = client.list::<Formation>(&app_path(app, "/formation"), Range::All) else {
+        return Ok(());
+    };
+    let types: Vec<&str> = formation.iter().map(|one| one.process_type.as_str()).collect();
+    if is_known(name, &types) {
+        return Ok(());
+    }
+    let has = match types.as_slice() {
+        [] => "it has none yet".to_owned(),
+        types => format!("it has {}", types.join(", ")),
+    };
+    session.output.note(format!("{app} has no process {name} ({has}); `windlass ps` lists them."))
+}
+
+/// Whether a name is that of a process or type of the app, or of what the platform writes for.
+fn is_known(name: &str, types: &[&str]) -> bool {
+    let kind = name.split_once('.').map_or(name, |(kind, _)| kind);
+    types.contains(&kind) || PLATFORM_NAMES.contains(&kind)
 }
 
 /// Prints lines; remembers what it has printed and each process's colour.
@@ -166,6 +200,17 @@ impl Printer {
 mod tests {
     use super::*;
     use crate::test_support::Captured;
+
+    #[test]
+    fn names_are_those_of_processes_types_and_the_platform() {
+        let types = ["web", "worker"];
+        for name in ["web", "web.1", "web.99", "worker", "router", "run.1234", "api"] {
+            assert!(is_known(name, &types), "{name}");
+        }
+        for name in ["nope", "we", "webs.1", ".1", ""] {
+            assert!(!is_known(name, &types), "{name}");
+        }
+    }
 
     #[test]
     fn each_process_has_its_colour() {

@@ -2,6 +2,7 @@
 //! `pipelines:destroy`
 
 use super::pipelines::{coupling_of, painted, pipeline_named, pipeline_path, stage};
+use super::volumes::is_id;
 use crate::arguments::{AppArguments, ServerArguments};
 use crate::error::Result;
 use crate::session::Session;
@@ -74,10 +75,9 @@ impl Rename {
 pub struct Transfer {
     /// The pipeline
     pipeline: String,
-    /// The id of the user or team
-    #[arg(value_name = "OWNER_ID")]
+    /// Who gets it: an address, or a team's name; an id of either
     owner: String,
-    /// It is a team
+    /// It is a team's id
     #[arg(long)]
     team: bool,
     #[command(flatten)]
@@ -88,7 +88,7 @@ impl Transfer {
     pub fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(&self.server)?;
         let pipeline = pipeline_named(&client, &self.pipeline)?;
-        let kind = if self.team { "team" } else { "user" }.to_owned();
+        let kind = kind_of_owner(&self.owner, self.team).to_owned();
         let message = format!("Transferring {} pipeline", painted(session, &pipeline.name));
         let body = PipelineTransferCreate {
             pipeline: IdReference { id: pipeline.id },
@@ -97,6 +97,12 @@ impl Transfer {
         let transfer = || client.post::<_, serde_json::Value>("/pipeline-transfers", &body);
         session.output.action(&message, transfer, |_, _| None).map(drop)
     }
+}
+
+/// Addresses have an `@`, names of teams are too short for an id; an id may be that of either.
+fn kind_of_owner(owner: &str, is_team: bool) -> &'static str {
+    let is_user = owner == "~" || owner.contains('@') || is_id(owner);
+    if is_team || !is_user { "team" } else { "user" }
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -113,5 +119,26 @@ impl Destroy {
         let message = format!("Destroying {} pipeline", painted(session, &self.pipeline));
         let path = pipeline_path(&self.pipeline, "");
         session.output.action(&message, || client.delete(&path), |_, ()| None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_an_address_a_team_or_an_id_of_either() {
+        let id = "712790aa-7788-4a58-8674-548510b86aa0";
+        let cases = [
+            ("ben@example.com", false, "user"),
+            ("makers", false, "team"),
+            ("makers", true, "team"),
+            (id, false, "user"),
+            (id, true, "team"),
+            ("~", false, "user"),
+        ];
+        for (owner, is_team, kind) in cases {
+            assert_eq!(kind_of_owner(owner, is_team), kind, "{owner}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! `windlass users`, `invitations` and their families, and `activity`
 
 use super::app_path;
+use super::destroy::confirmed_to;
+use crate::activity_words::in_words;
 use crate::arguments::{AppArguments, JsonArguments, ServerArguments};
 use crate::client::{Client, Range, encoded};
 use crate::commands::trust_on_first_use;
@@ -26,7 +28,7 @@ pub enum UsersCommand {
     Invite(Invite),
     /// Take somebody's account away
     #[command(name = "users:remove")]
-    Remove(OfUser),
+    Remove(Remove),
     /// Take the second factor from somebody who has lost it
     #[command(name = "users:reset-two-factor")]
     ResetSecondFactor(OfUser),
@@ -52,7 +54,7 @@ impl UsersCommand {
         match self {
             Self::List(arguments) => arguments.users(session),
             Self::Invite(arguments) => arguments.run(session),
-            Self::Remove(arguments) => arguments.remove(session),
+            Self::Remove(arguments) => arguments.run(session),
             Self::ResetSecondFactor(arguments) => arguments.reset(session),
             Self::ResetPasskeys(arguments) => arguments.reset_passkeys(session),
             Self::Invitations(arguments) => arguments.invitations(session),
@@ -146,6 +148,31 @@ impl Invite {
 }
 
 #[derive(Clone, Debug, clap::Args)]
+pub struct Remove {
+    /// Their address
+    email: String,
+    /// Their address once more, instead of a question
+    #[arg(short, long, value_name = "EMAIL")]
+    confirm: Option<String>,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl Remove {
+    fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(&self.server)?;
+        let path = format!("/users/{}", encoded(&self.email));
+        // Nobody confirms a mistyped address.
+        let user: Account = client.get(&path)?;
+        let warning =
+            format!("This takes the account of {}, with all its tokens and keys.", user.email);
+        confirmed_to(session, "Removing", &warning, &user.email, self.confirm.as_deref())?;
+        let message = format!("Removing {}", user.email);
+        session.output.action(&message, || client.delete(&path), |_, ()| None)
+    }
+}
+
+#[derive(Clone, Debug, clap::Args)]
 pub struct OfUser {
     /// Their address
     email: String,
@@ -154,13 +181,6 @@ pub struct OfUser {
 }
 
 impl OfUser {
-    fn remove(self, session: &mut Session) -> Result<()> {
-        let client = session.client(&self.server)?;
-        let message = format!("Removing {}", self.email);
-        let path = format!("/users/{}", encoded(&self.email));
-        session.output.action(&message, || client.delete(&path), |_, ()| None)
-    }
-
     fn reset(self, session: &mut Session) -> Result<()> {
         let client = session.client(&self.server)?;
         let message = format!("Taking the second factor from {}", self.email);
@@ -293,7 +313,7 @@ impl ShowActivity {
                 entry.user.email.into(),
                 entry.token.unwrap_or_default().into(),
                 entry.app.map(|app| app.name).unwrap_or_default().into(),
-                entry.action.into(),
+                in_words(&entry.action).into(),
                 entry.address.unwrap_or_default().into(),
             ]);
         }

@@ -238,7 +238,7 @@ impl Destroy {
 }
 
 /// Whether this is an identifier, which no name can be: it is too long.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 

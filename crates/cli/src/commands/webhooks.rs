@@ -300,6 +300,9 @@ pub struct Deliveries {
     /// Only those that are pending, retrying, failed or succeeded
     #[arg(short, long, value_name = "STATUS")]
     status: Option<String>,
+    /// How many at most, the newest first
+    #[arg(short, long, value_name = "NUMBER", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    num: u32,
     #[command(flatten)]
     app: AppArguments,
     #[command(flatten)]
@@ -309,13 +312,14 @@ pub struct Deliveries {
 impl Deliveries {
     fn run(self, session: &mut Session) -> Result<()> {
         let (client, app) = session.app_client(&self.app)?;
-        let deliveries = fetch(&client, &app, self.status.as_deref())?;
+        let deliveries = fetch(&client, &app, self.status.as_deref(), self.num)?;
         if self.json.json {
             return session.output.json(&deliveries);
         }
         if deliveries.is_empty() {
             return session.output.note(format!("{app} has no such deliveries."));
         }
+        let are_all = u64::try_from(deliveries.len()).is_ok_and(|shown| shown < self.num.into());
         let headers = ["Delivery", "Created", "Status", "Include", "Attempts", "Last answer"];
         let mut table = Table::new(&headers);
         for delivery in deliveries {
@@ -334,14 +338,26 @@ impl Deliveries {
                 answer.into(),
             ]);
         }
-        session.output.table(&table)
+        session.output.table(&table)?;
+        if are_all {
+            return Ok(());
+        }
+        let newest = self.num;
+        session.output.note(format!(
+            "The newest {newest}; --num shows more, --status failed only those that failed."
+        ))
     }
 }
 
-fn fetch(client: &Client, app: &str, status: Option<&str>) -> Result<Vec<WebhookDelivery>> {
+fn fetch(
+    client: &Client,
+    app: &str,
+    status: Option<&str>,
+    most: u32,
+) -> Result<Vec<WebhookDelivery>> {
     let filter = status.map(|status| format!("?eq%5Bstatus%5D={}", encoded(status)));
     let path = app_path(app, &format!("/webhook-deliveries{}", filter.unwrap_or_default()));
-    client.list(&path, Range::NewestCreated(1_000))
+    client.list(&path, Range::NewestCreated(most))
 }
 
 /// What came back at the last attempt: `200`, `timeout`.

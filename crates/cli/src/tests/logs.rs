@@ -38,3 +38,25 @@ fn a_cut_tail_goes_on_without_repeating_lines() {
     assert_eq!(ended.stdout, "T1 app[web.1]: a\nT2 app[web.1]: b\nT3 app[web.1]: c\n");
     assert_eq!(ended.error().kind, ErrorKind::NotFound);
 }
+
+#[test]
+fn an_empty_log_of_a_process_that_there_is_not_gets_a_hint() {
+    let server = Server::start();
+    server.on(SESSIONS, 201, session(&server, "/logs/x")).on("GET /logs/x", 200, "").on(
+        "GET /apps/bibly/formation",
+        200,
+        json!([formation("web", 1), formation("worker", 0)]),
+    );
+    let machine = Machine::using(&server);
+    let ended = machine.run("logs --ps nope");
+    assert_eq!(ended.result, Ok(0), "it may yet come");
+    assert_eq!(ended.stdout, "");
+    assert_eq!(
+        ended.stderr,
+        "bibly has no process nope (it has web, worker); `windlass ps` lists them.\n"
+    );
+    for known in ["worker.1", "router"] {
+        assert_eq!(machine.run(&format!("logs --ps {known}")).stderr, "", "{known}");
+    }
+    assert_eq!(machine.run("logs").stderr, "");
+}

@@ -87,6 +87,33 @@ fn an_invitation_is_a_link_that_logs_in() {
 }
 
 #[test]
+fn an_account_is_taken_only_from_whom_was_meant() {
+    let server = Server::start();
+    let path = "/users/owner%40example.com";
+    server.on(&format!("GET {path}"), 200, account()).on(&format!("DELETE {path}"), 200, account());
+    let deletes = || server.requests().iter().filter(|one| one.line.starts_with("DELETE")).count();
+    let mut machine = Machine::using(&server);
+    let line = "users:remove owner@example.com";
+    let error = machine.run(line).error();
+    assert_eq!(
+        (error.kind, error.hint.as_deref()),
+        (ErrorKind::Refused, Some("Pass --confirm owner@example.com to go ahead."))
+    );
+    let error = machine.run(&format!("{line} --confirm ben@example.com")).error();
+    assert_eq!(error.kind, ErrorKind::Refused);
+    machine.stdin_terminal = true;
+    machine.input = "no\n".to_owned();
+    assert_eq!(machine.run(line).error().kind, ErrorKind::Refused);
+    assert_eq!(deletes(), 0);
+    machine.input = "owner@example.com\n".to_owned();
+    let ended = machine.run(line);
+    assert!(ended.stderr.contains("type owner@example.com or pass"), "{}", ended.stderr);
+    ended.result.unwrap();
+    machine.run(&format!("{line} --confirm owner@example.com")).result.unwrap();
+    assert_eq!(deletes(), 2);
+}
+
+#[test]
 fn tokens_are_made_with_scope_expiry_and_a_code() {
     let server = Server::start();
     let path = "/oauth/authorizations";
@@ -198,13 +225,15 @@ fn activity_is_shown_oldest_first() {
     let machine = Machine::using(&server);
     assert_eq!(
         machine.run("activity").stdout,
-        "When                                  Who              Token   App    What               From\n\
-         2026/01/02 03:04:05 +0000 (~ 1m ago)  ben@example.com  laptop  bibly  POST /apps         10.0.0.1\n\
-         2026/01/02 03:04:05 +0000 (~ 1m ago)  ben@example.com  laptop  bibly  PATCH /apps/{app}  10.0.0.1\n"
+        "When                                  Who              Token   App    What             From\n\
+         2026/01/02 03:04:05 +0000 (~ 1m ago)  ben@example.com  laptop  bibly  created the app  10.0.0.1\n\
+         2026/01/02 03:04:05 +0000 (~ 1m ago)  ben@example.com  laptop  bibly  changed the app  10.0.0.1\n"
     );
     assert_eq!(server.requests()[0].headers["range"], "created_at ..; order=desc,max=30");
+    let json: Value = serde_json::from_str(&machine.run("activity --json").stdout).unwrap();
+    assert_eq!(json[0]["action"], "PATCH /apps/{app}", "programs get what the server says");
     machine.run("activity --all --num 5").result.unwrap();
-    assert_eq!(server.requests()[1].line, "GET /activity");
+    assert_eq!(server.requests()[2].line, "GET /activity");
 }
 
 #[test]

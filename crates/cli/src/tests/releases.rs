@@ -79,3 +79,23 @@ fn rollback_needs_a_release_before_the_current_one() {
     let error = Machine::using(&server).run("rollback").error();
     assert_eq!(error.kind, ErrorKind::NotFound);
 }
+
+#[test]
+fn nothing_is_uploaded_before_the_server_would_take_it() {
+    let ask = "POST /apps/bibly/sources";
+    let refusals = [
+        (404, "not_found", "Couldn't find that app.", ErrorKind::NotFound),
+        (403, "forbidden", "You may not deploy to it.", ErrorKind::Refused),
+    ];
+    for (status, id, message, kind) in refusals {
+        let server = Server::start();
+        server.on(ask, status, error(id, message));
+        let machine = Machine::using(&server);
+        std::fs::write(machine.path("index.html"), "hello").unwrap();
+        for line in ["deploy", "deploy --tar index.html"] {
+            let refused = machine.run(line).error();
+            assert_eq!((refused.kind, refused.message.as_str()), (kind, message), "{line}");
+        }
+        assert!(server.requests().iter().all(|one| one.line == ask), "{:?}", server.requests());
+    }
+}

@@ -88,6 +88,9 @@ fn deliveries_and_events_are_listed() {
     let machine = Machine::using(&server);
     let listed = machine.run("webhooks:deliveries").stdout;
     assert!(listed.contains("timeout") && listed.contains("500"), "{listed}");
+    assert_eq!(server.requests()[0].headers["range"], "created_at ..; order=desc,max=25");
+    let cut = machine.run("webhooks:deliveries --num 2").stderr;
+    assert!(cut.starts_with("The newest 2; --num shows more"), "{cut}");
     let failed = machine.run("webhooks:deliveries --status failed").stdout;
     assert!(!failed.contains("timeout") && failed.contains("500"), "{failed}");
     let shown = machine.run("webhooks:deliveries:info d-1").stdout;
