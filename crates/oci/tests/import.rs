@@ -107,17 +107,20 @@ fn saved(layers: &[Vec<u8>], architecture: &str) -> Vec<u8> {
     let names: Vec<String> = (0..layers.len()).map(|n| format!("{n}/layer.tar")).collect();
     let manifest =
         serde_json::json!([{"Config": "config.json", "RepoTags": [], "Layers": names}]).to_string();
+    let documents =
+        [("manifest.json", manifest.as_bytes()), ("config.json", config.as_bytes())].into_iter();
+    let layers = layers.iter().map(Vec::as_slice);
+    archive(documents.chain(names.iter().map(String::as_str).zip(layers)))
+}
+
+/// A tar of plain files.
+fn archive<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    let mut add = |name: &str, bytes: &[u8]| {
+    for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
         builder.append_data(&mut header, name, bytes).unwrap();
-    };
-    add("manifest.json", manifest.as_bytes());
-    add("config.json", config.as_bytes());
-    for (name, layer) in names.iter().zip(layers) {
-        add(name, layer);
     }
     builder.into_inner().unwrap()
 }
@@ -351,18 +354,11 @@ fn layout(processors: &[&str]) -> Vec<u8> {
     let outer =
         serde_json::json!({"manifests": [{"mediaType": kind, "digest": digest_of(&inner)}]});
     blobs.push(inner);
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut add = |name: &str, bytes: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, bytes).unwrap();
-    };
-    add("index.json", outer.to_string().as_bytes());
-    for blob in &blobs {
-        add(&format!("blobs/sha256/{}", digest_of(blob).hex()), blob);
-    }
-    builder.into_inner().unwrap()
+    let outer = outer.to_string();
+    let names: Vec<String> =
+        blobs.iter().map(|blob| format!("blobs/sha256/{}", digest_of(blob).hex())).collect();
+    let blobs = names.iter().map(String::as_str).zip(blobs.iter().map(Vec::as_slice));
+    archive([("index.json", outer.as_bytes())].into_iter().chain(blobs))
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A small HTTP/1.1 client whose connections and bytes tests can see.
 
 use crate::schema;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -28,6 +30,12 @@ impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// Returns the value of an `Authorization` header.
+#[must_use]
+pub fn basic_credentials(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
 /// One connection to a server, as if it were `host`.

@@ -298,6 +298,16 @@ mod tests {
         assert_eq!(found, tables, "put the output of `windlass cli:reference` there");
     }
 
+    #[test]
+    fn words_of_the_audit_trail_are_for_endpoints_that_there_are() {
+        let endpoints = windlass_api::endpoints();
+        let all: Vec<String> =
+            endpoints.iter().map(|one| format!("{} {}", one.method, one.path)).collect();
+        for (action, words) in windlass_cli::ACTIVITY_WORDS {
+            assert!(all.iter().any(|one| one == action), "{action} ({words})");
+        }
+    }
+
     /// The words of an example as a shell would give them, up to a redirection.
     fn words(example: &str) -> Vec<OsString> {
         let command = example.split(['>', '<']).next().unwrap();

@@ -45,11 +45,11 @@ fn main() -> ExitCode {
     }
     let known = windlass_cli::command_names(&Arguments::command());
     let mut root = command();
-    let matches =
-        root.try_get_matches_from_mut(windlass_cli::normalise_arguments(arguments, &known));
+    let words = windlass_cli::normalise_arguments(arguments, &known);
+    let matches = root.try_get_matches_from_mut(&words);
     let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => return windlass_cli::explain_arguments(&error, &root),
+        Err(error) => return windlass_cli::explain_arguments(&error, &words, &mut root),
     };
     match arguments.role {
         Role::Commands => {

@@ -236,7 +236,7 @@ pub struct Activity {
     pub number: u64,
     pub created_at: String,
     pub user: UserReference,
-    /// What the token was for; `null` for an SSH key.
+    /// What the token was for, or which SSH key it was.
     pub token: Option<String>,
     pub app: Option<Reference>,
     /// `PATCH /apps/{app}/config-vars`, `git push`.

@@ -3,8 +3,14 @@
 use crate::convention::body::ExactJsonBody;
 use crate::convention::{ApiError, ApiResult, AppOfCaller, Control, to_the_end};
 use axum::Json;
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 use windlass_wire::{ConfigVars, ConfigVarsUpdate};
+
+/// Every process gets these from the platform, whatever config vars say.
+const SET_BY_PLATFORM: [&str; 2] = ["DYNO", "PORT"];
+/// Heroku's CLI and ours show what it says.
+const WARNING: &str = "warning-message";
 
 pub(super) async fn info(
     AppOfCaller { app, .. }: AppOfCaller,
@@ -17,11 +23,26 @@ pub(super) async fn update(
     AppOfCaller { user, app }: AppOfCaller,
     Control(platform): Control,
     ExactJsonBody(body): ExactJsonBody<Map<String, Value>>,
-) -> ApiResult<Json<ConfigVars>> {
+) -> ApiResult<(HeaderMap, Json<ConfigVars>)> {
     let changes = changes(body)?;
+    let warnings = warnings(&changes);
     let vars =
         to_the_end(async move { platform.update_config_vars(&user, &app, changes).await }).await?;
-    Ok(Json(vars))
+    Ok((warnings, Json(vars)))
+}
+
+/// As on Heroku what has no effect may be set; but whoever does so is told.
+fn warnings(changes: &ConfigVarsUpdate) -> HeaderMap {
+    let given = |name: &&str| changes.get(*name).is_some_and(Option::is_some);
+    let warning = |name: &str| {
+        let text = format!("The platform sets {name} itself: processes do not see this value.");
+        Some((http::HeaderName::from_static(WARNING), HeaderValue::from_str(&text).ok()?))
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in SET_BY_PLATFORM.into_iter().filter(given).filter_map(warning) {
+        headers.append(name, value);
+    }
+    headers
 }
 
 /// Values are text; numbers and truth values are taken as they are written. `null` removes.

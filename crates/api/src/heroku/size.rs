@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Value, json};
-use windlass_control::Platform;
+use windlass_control::{Platform, architecture};
 use windlass_core::process_limits::{ProcessSize, SIZES};
 
 pub(super) fn endpoints() -> Endpoints {
@@ -56,13 +56,4 @@ fn shape(platform: &Platform, size: &ProcessSize) -> Value {
         "precise_dyno_units": 1.0, "cost": null, "private_space_only": false,
         "architecture": architecture(), "generation": generation_reference(),
     })
-}
-
-/// Returns the processor's architecture under the name that image registries use.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }

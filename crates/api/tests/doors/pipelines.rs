@@ -76,6 +76,33 @@ async fn a_pipeline_is_made_found_renamed_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_is_given_to_an_address_a_team_or_an_id() {
+    let server = Server::start().await;
+    let account = server.get("/account").await.json();
+    let id = pipeline(&server, "shop").await;
+    let team = server.post("/teams", json!({"name": "makers"})).await.json();
+    let transfer = async |to: &Value, kind: &str| {
+        let body = json!({"pipeline": {"id": id}, "new_owner": {"id": to, "type": kind}});
+        server.post("/pipeline-transfers", body).await
+    };
+    for (to, kind, owner) in [
+        (json!("makers"), "team", &team["id"]),
+        (account["email"].clone(), "user", &account["id"]),
+        (team["id"].clone(), "team", &team["id"]),
+        (account["id"].clone(), "user", &account["id"]),
+    ] {
+        let given = transfer(&to, kind).await;
+        assert_eq!(given.status, 201, "{given:?}");
+        assert_eq!(given.json()["new_owner"], json!({"id": owner, "type": kind}));
+        assert_eq!(&server.get("/pipelines/shop").await.json()["owner"]["id"], owner);
+    }
+    transfer(&json!("nobody@example.com"), "user").await.refused(404, "not_found");
+    transfer(&json!("nobodies"), "team").await.refused(404, "not_found");
+    let said = transfer(&json!("makers"), "dog").await.refused(422, "invalid_params");
+    assert!(said.contains("UUID") || said.contains("user or team"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn couplings_say_where_an_app_is() {
     let server = Server::start().await;
     server.app("shop-staging").await;

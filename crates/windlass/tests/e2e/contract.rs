@@ -2,7 +2,7 @@
 
 use crate::support::{python, shared_server};
 use windlass_testkit::app::TestApp;
-use windlass_testkit::http::Connection;
+use windlass_testkit::http::{Connection, basic_credentials};
 use windlass_testkit::schema::own;
 
 /// What this server or this app does not have.
@@ -21,7 +21,8 @@ fn every_read_of_a_real_app_is_as_described() {
     let server = shared_server!();
     let app = TestApp::deployed(&server, "contract", &python());
     let _ = app.cli(&["config:set", "GREETING=hello"]).success();
-    let authorization = format!("Bearer {}", server.token());
+    // So the exec manager is told the app; elsewhere the user name says nothing.
+    let authorization = basic_credentials(&app.name, server.token());
     let headers = [("authorization", authorization.as_str())];
     let mut read = 0;
     for link in own().links.iter().filter(|link| link.method == "GET" && link.media_type.is_none())

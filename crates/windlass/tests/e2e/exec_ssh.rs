@@ -95,7 +95,7 @@ fn a_key_that_was_handed_in_runs_one_command_inside_the_process() {
     let shown = person.ssh(&person.log_in("web.1"), &["-tt", "stty size; echo $TERM"], b"");
     assert!(shown.stdout.contains("24 80\r\n"), "{shown}");
     app.wait_for_log("app[api]: Running `sha256sum` in web.1 by user owner@localhost");
-    let trail = app.cli(&["activity"]).success();
+    let trail = app.cli(&["activity", "--json"]).success();
     assert!(trail.contains("/api/v2/{dyno}"), "{trail}");
     app.wait_for_processes(&["web.1"]);
 }

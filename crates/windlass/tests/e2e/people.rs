@@ -48,7 +48,8 @@ fn somebody_comes_in_shares_an_app_and_leaves() {
         let trail = app.cli(&["activity"]).success();
         trail.contains("git push") && trail.contains("ben@example.com")
     });
-    let _ = server.cli(&["users:remove", "ben@example.com"]).success();
+    let _ =
+        server.cli(&["users:remove", "ben@example.com", "--confirm", "ben@example.com"]).success();
     assert_eq!(as_user(&server, &ben, &["apps"]).code(), 3);
     let releases = app.cli(&["releases"]).success();
     assert!(releases.contains("ben@example.com"), "releases go on naming them: {releases}");

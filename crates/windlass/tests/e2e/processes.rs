@@ -43,7 +43,7 @@ fn requests_go_to_every_instance_and_scaling_loses_none() {
     load.stop().assert_nothing_lost();
     assert!(app.cli(&["ps:scale"]).success().contains("web=1"));
     let unknown = app.cli(&["ps:scale", "nobody=1"]);
-    assert_eq!(unknown.code(), 5, "{unknown}");
+    assert_eq!(unknown.code(), 4, "{unknown}");
 }
 
 #[test]

@@ -38,15 +38,18 @@ fn a_push_over_http_is_built_and_served() {
         (200, &*format!("Hello from web.1, {}", version(&repository)))
     );
     app.wait_for_processes(&["web.1"]);
-    wait_for_push_from_here(&server, &app);
+    wait_for_push_from_here(&server, &app, "Owner's first token");
 }
 
-/// Waits until the audit trail has a push to the app, and from where it came.
-fn wait_for_push_from_here(server: &TestServer, app: &TestApp) {
+/// Waits until the audit trail has a push to the app, from where it came, and with which token or
+/// key.
+fn wait_for_push_from_here(server: &TestServer, app: &TestApp, login: &str) {
     wait_until("the push in the audit trail", Duration::from_secs(20), || {
         let trail = server.cli(&["activity", "--app", &app.name, "--json"]).success();
         let trail: Vec<Value> = serde_json::from_str(&trail).unwrap();
-        trail.iter().any(|one| one["action"] == "git push" && one["address"] == "127.0.0.1")
+        let with = |one: &Value| one["token"].as_str().is_some_and(|text| text.starts_with(login));
+        let push = trail.iter().find(|one| one["action"] == "git push");
+        push.is_some_and(|one| one["address"] == "127.0.0.1" && with(one))
     });
 }
 
@@ -85,7 +88,7 @@ fn a_push_over_ssh_is_built_and_a_clone_brings_it_back() {
     let pushed = git(&["push", &url, "HEAD:refs/heads/main"]);
     assert!(pushed.everything().contains("remote:        Released v2"), "{pushed}");
     let _ = pushed.success();
-    wait_for_push_from_here(&server, &app);
+    wait_for_push_from_here(&server, &app, "SSH key SHA256:");
 
     assert_eq!(app.get("/healthz").text(), "ok\n");
     let clone = keys.path().join("clone");

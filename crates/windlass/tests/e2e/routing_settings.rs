@@ -2,7 +2,7 @@
 
 use crate::support::{own_server, python, shared_server};
 use windlass_testkit::app::TestApp;
-use windlass_testkit::http::Response;
+use windlass_testkit::http::{Response, basic_credentials};
 
 fn ask(app: &TestApp, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let mut connection = app.connect();
@@ -66,11 +66,10 @@ fn an_app_can_ask_for_a_password_and_for_networks() {
     let refused = app.get("/healthz");
     assert_eq!(refused.status, 401);
     assert!(refused.header("www-authenticate").unwrap().starts_with("Basic "));
-    // `ann:se:cret`, `bob:wrong`
-    for (credentials, status) in [("YW5uOnNlOmNyZXQ=", 200), ("Ym9iOndyb25n", 401)] {
-        let header = format!("Basic {credentials}");
+    for (user, password, status) in [("ann", "se:cret", 200), ("bob", "wrong", 401)] {
+        let header = basic_credentials(user, password);
         let answer = ask(&app, "GET", "/healthz", &[("authorization", &header)], b"");
-        assert_eq!(answer.status, status, "{credentials}");
+        assert_eq!(answer.status, status, "{user}");
     }
     assert_eq!(reported(&app, "basic-auth").0, "ann,bob");
     let table = server.data_directory().join("router-table.json");

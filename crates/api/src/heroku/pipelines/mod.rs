@@ -12,7 +12,7 @@ mod setup;
 use crate::convention::{ApiError, DEPLOY, Endpoints, Needs, VIEW, derived_id};
 use crate::heroku::fixed;
 use uuid::Uuid;
-use windlass_control::records;
+use windlass_control::{Platform, records};
 use windlass_core::pipeline::Stage;
 use windlass_wire::{IdReference, PipelineOwner};
 
@@ -102,6 +102,21 @@ fn owner(body: &PipelineOwner) -> Result<records::PipelineOwner, ApiError> {
         _ => return Err(ApiError::invalid("An owner's type is user or team.")),
     };
     let id: Uuid = body.id.parse().map_err(|_| ApiError::invalid("An owner's id is a UUID."))?;
+    Ok(records::PipelineOwner { id, kind })
+}
+
+/// The same to give a pipeline away: people know each other by address, and teams by name.
+fn owner_named(
+    platform: &Platform,
+    by: &records::User,
+    body: &PipelineOwner,
+) -> Result<records::PipelineOwner, ApiError> {
+    let (id, kind) = match body.kind.as_str() {
+        _ if body.id.parse::<Uuid>().is_ok() => return owner(body),
+        "user" => (platform.user_named(by, &body.id)?.id.0, records::OwnerKind::User),
+        "team" => (platform.team(by, &body.id)?.team.id.0, records::OwnerKind::Team),
+        _ => return owner(body),
+    };
     Ok(records::PipelineOwner { id, kind })
 }
 

@@ -1,6 +1,6 @@
 //! Pipelines themselves.
 
-use super::{generation, owner, shown_owner, stage};
+use super::{generation, owner, owner_named, shown_owner, stage};
 use crate::convention::{ApiResult, Caller, Control, ExactJsonBody, JsonBody, RangeHeader, time};
 use crate::heroku::stack as stacks;
 use axum::Json;
@@ -98,7 +98,8 @@ pub(super) async fn transfer(
     JsonBody(body): JsonBody<PipelineTransferCreate>,
 ) -> ApiResult<(StatusCode, Json<PipelineTransfer>)> {
     let pipeline = platform.pipeline(&user, &body.pipeline.id)?;
-    let given = platform.transfer_pipeline(&user, &pipeline, owner(&body.new_owner)?)?;
+    let new_owner = owner_named(&platform, &user, &body.new_owner)?;
+    let given = platform.transfer_pipeline(&user, &pipeline, new_owner)?;
     let answer = PipelineTransfer {
         pipeline: IdReference { id: pipeline.id.to_string() },
         previous_owner: Some(shown_owner(pipeline.owner)),
