@@ -13,7 +13,6 @@ fn stdin(text: &'static str) -> AttachedInput {
 
 pub async fn attached_output_ends_with_the_exit_code(fixture: impl Fixture) {
     let mut attached = attach(&fixture, Does::Exit(9)).await;
-    assert_eq!(attached.instance.state, InstanceState::Running);
     let id = attached.instance.spec.id.clone();
     let (text, status) = read_to_end(&mut attached).await;
     assert_eq!((text.as_str(), status.code), ("crashing with 9\n", 9));
@@ -25,6 +24,7 @@ pub async fn attached_output_ends_with_the_exit_code(fixture: impl Fixture) {
 
 pub async fn attached_input_arrives_until_it_is_closed(fixture: impl Fixture) {
     let mut attached = attach(&fixture, Does::Wait).await;
+    assert_eq!(attached.instance.state, InstanceState::Running);
     // There is no terminal: it is accepted and means nothing.
     attached.input.send(AttachedInput::Resize(SIZE)).await.unwrap();
     attached.input.send(stdin("there ")).await.unwrap();
