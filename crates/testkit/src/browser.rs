@@ -2,8 +2,10 @@
 
 use crate::command::{self, Running};
 use crate::http::Connection;
-use crate::wait_until;
+use crate::quiet_network::QuietNetwork;
+use crate::wait::wait_for;
 use serde_json::{Value, json};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
@@ -16,19 +18,21 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// What WebDriver takes for the return key.
 pub const ENTER: &str = "\u{e007}";
 
-/// A browser with a profile of its own, on one page at a time. Ends when it is dropped.
+/// A browser with a profile and a network of its own, on one page at a time. Ends when it is
+/// dropped.
 pub struct Browser {
-    address: SocketAddr,
+    driver: WebDriver,
     session: String,
-    // The driver ends first, then the profile goes.
-    _driver: Running,
+    // The program ends first, then the profile goes.
+    _program: Running,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts one; `None` if Chromium or its driver is not installed.
+    /// Starts one that reaches what listens at `127.0.0.1:port`, and nothing else; `None` if
+    /// Chromium or its driver is not installed.
     #[must_use]
-    pub fn start() -> Option<Self> {
+    pub fn start(port: u16) -> Option<Self> {
         let installed = |program: &str| {
             let path = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -39,13 +43,11 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let mut program = Command::new("chromedriver");
         program.arg("--port=0").env("HOME", profile.path()).env("TMPDIR", profile.path());
-        let driver = command::start(&mut program);
-        let mut port = None;
-        wait_until("chromedriver listens", LIMIT, || {
-            port = port_in(&driver.so_far());
-            port.is_some()
-        });
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap()));
+        let mut network = QuietNetwork::start();
+        network.lead_to(port);
+        let program = network.inside(move || command::start(&mut program));
+        let port = wait_for("chromedriver listens", LIMIT, || port_in(&program.so_far()));
+        let driver = WebDriver { address: (Ipv4Addr::LOCALHOST, port).into(), network };
         let folder = profile.path().join("chromium").display().to_string();
         let arguments = [
             "--headless=new",
@@ -62,13 +64,13 @@ impl Browser {
             "browserName": "chrome",
             "goog:chromeOptions": {"args": arguments},
         }}});
-        let made = ask(address, "POST", "/session", &wanted);
+        let made = driver.ask("POST", "/session", &wanted);
         let session = made["sessionId"].as_str().unwrap().to_owned();
-        Some(Self { address, session, _driver: driver, _profile: profile })
+        Some(Self { driver, session, _program: program, _profile: profile })
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        ask(self.address, method, &format!("/session/{}{path}", self.session), body)
+        self.driver.ask(method, &format!("/session/{}{path}", self.session), body)
     }
 
     /// Opens a page and waits until it is loaded.
@@ -157,9 +159,35 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // The driver ends the browser with its session.
         let path = format!("/session/{}", self.session);
-        if let Ok(mut connection) = Connection::open(self.address, "localhost") {
+        if let Ok(mut connection) = self.driver.connect() {
             let _ = connection.request("DELETE", &path, b"");
         }
+    }
+}
+
+/// Where chromedriver listens.
+struct WebDriver {
+    address: SocketAddr,
+    network: QuietNetwork,
+}
+
+impl WebDriver {
+    fn connect(&self) -> io::Result<Connection> {
+        let address = self.address;
+        self.network.inside(move || Connection::open(address, "localhost"))
+    }
+
+    /// Returns the value in the driver's answer, which must not be an error.
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut connection = self.connect().unwrap();
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [("content-type", "application/json"), ("connection", "close")];
+        connection.send(method, path, &headers, text.as_bytes()).unwrap();
+        let response = connection.receive().unwrap();
+        let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        assert_eq!(response.status, 200, "{method} {path}: {answer}");
+        answer["value"].clone()
     }
 }
 
@@ -167,17 +195,4 @@ fn port_in(said: &str) -> Option<u16> {
     let (_, rest) = said.split_once("started successfully on port ")?;
     let (port, _) = rest.split_once('.')?;
     port.trim().parse().ok()
-}
-
-/// Returns the value in the driver's answer, which must not be an error.
-#[track_caller]
-fn ask(address: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
-    let mut connection = Connection::open(address, "localhost").unwrap();
-    let text = if body.is_null() { String::new() } else { body.to_string() };
-    let headers = [("content-type", "application/json"), ("connection", "close")];
-    connection.send(method, path, &headers, text.as_bytes()).unwrap();
-    let response = connection.receive().unwrap();
-    let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    assert_eq!(response.status, 200, "{method} {path}: {answer}");
-    answer["value"].clone()
 }

@@ -17,6 +17,7 @@ mod leftovers;
 pub mod load;
 pub mod pebble;
 pub mod platform;
+pub mod quiet_network;
 pub mod registry;
 pub mod schema;
 pub mod server;

@@ -24,6 +24,16 @@ fn client(server: &TestServer, token: &str, arguments: &[&str]) -> Command {
     client
 }
 
+/// Lets the next requests of the page's scripts fail, as when an address of the machine changes.
+fn drop_requests(browser: &Browser, count: u32) {
+    let _ = browser.run(&format!(
+        "const fetched = window.fetch;
+         let left = {count};
+         window.fetch = (...asked) =>
+           left-- > 0 ? Promise.reject(new TypeError('Failed to fetch')) : fetched(...asked);"
+    ));
+}
+
 /// Whether nothing sticks out of the page to the right.
 fn fits(browser: &Browser) -> bool {
     let script = "return document.documentElement.scrollWidth <= window.innerWidth";
@@ -33,7 +43,9 @@ fn fits(browser: &Browser) -> bool {
 #[test]
 fn somebody_adds_a_passkey_in_chromium_and_logs_in_by_it() {
     let server = shared_server!();
-    let Some(browser) = Browser::start() else { return skip("Chromium is not installed") };
+    let Some(browser) = Browser::start(server.api().port()) else {
+        return skip("Chromium is not installed");
+    };
     let email = "passkeys@example.com";
     let token = let_in(&server, email);
     let _ = command::run(&mut client(&server, &token, &["passkeys"]), b"").success();
@@ -65,6 +77,7 @@ fn somebody_adds_a_passkey_in_chromium_and_logs_in_by_it() {
     browser.open(&page.unwrap());
     browser.wait_for("Sign in with a passkey");
     assert!(fits(&browser), "it is as narrow as a phone");
+    drop_requests(&browser, 2);
     browser.click("form[data-passkey] button");
     browser.wait_for("You are logged in as");
     let logged_in = waiting.wait();

@@ -7,6 +7,7 @@ use crate::vm;
 /// Programs that the tests use, and the Debian packages that bring them.
 const NEEDED: &[(&str, &str)] = &[
     ("git", "git"),
+    ("ip", "iproute2"),
     ("nft", "nftables"),
     ("mmdebstrap", "mmdebstrap"),
     ("mkfs.ext4", "e2fsprogs"),

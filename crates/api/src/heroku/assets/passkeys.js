@@ -57,8 +57,19 @@
     }
   };
 
+  // Browsers drop what they are fetching when an address of their machine comes or goes. Asking
+  // for a challenge changes nothing, so it is asked for again: up to three times, a second apart.
+  const fetched = async (url) => {
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      if (attempt > 1) await new Promise((resume) => setTimeout(resume, 1000));
+      const answer = await fetch(url, { method: "POST", cache: "no-store" }).catch(() => null);
+      if (answer) return answer;
+    }
+    throw new Error("The server cannot be reached. Try again.");
+  };
+
   const asked = async (url) => {
-    const answer = await fetch(url, { method: "POST", cache: "no-store" });
+    const answer = await fetched(url);
     const body = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(body.message || "The server did not answer. Try again.");
     return prepared(body.publicKey);
