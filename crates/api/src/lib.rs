@@ -16,15 +16,16 @@ mod key;
 mod rendezvous;
 mod schema;
 mod serve;
+mod ssh;
 mod state;
 mod stream;
 mod tls;
 mod unread;
 
 pub use convention::endpoints::{Endpoint, Needs};
-pub use git::ssh::{HOST_KEY_FILE, SshDoors, SshError, serve_ssh};
 pub use heroku::ApiTeller;
 pub use heroku::refusals::{REFUSALS, Refusal};
 pub use key::{InvalidKey, ParsedKey, parse_public_key};
 pub use schema::{document as schema_document, open_api_document};
 pub use serve::{endpoints, router, serve_api, serve_http};
+pub use ssh::{HOST_KEY_FILE, SshDoors, SshError, serve_ssh};

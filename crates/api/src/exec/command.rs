@@ -2,7 +2,7 @@
 
 use super::connection::{Terminal, size};
 use crate::convention::error::chain;
-use crate::git::ssh_session::{Gone, say};
+use crate::ssh::{Gone, say};
 use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};

@@ -1,12 +1,13 @@
 //! One SSH connection into an instance: whose key it is, and what it asks for.
 
 use super::{command, copy, forward};
-use crate::git::ssh_session::{Gone, close};
+use crate::ssh::{Gone, close, in_background};
 use russh::keys::{HashAlg, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId};
+use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use windlass_control::Platform;
@@ -59,24 +60,34 @@ impl ExecConnection {
         self.platform.spend_exec_key(&session).then_some((session, waiting))
     }
 
+    /// Starts on a channel what its client asked for.
+    fn start<F>(
+        &mut self,
+        id: ChannelId,
+        answer: &mut Session,
+        work: impl FnOnce(Platform, ExecSession, Waiting) -> F,
+    ) -> Result<(), russh::Error>
+    where
+        F: Future<Output = Result<(), Gone>> + Send + 'static,
+    {
+        let Some((session, waiting)) = self.begin(id) else { return answer.channel_failure(id) };
+        answer.channel_success(id)?;
+        in_background(work(self.platform.clone(), session, waiting));
+        Ok(())
+    }
+
     fn run(
         &mut self,
         id: ChannelId,
         line: ExecLine,
         answer: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Some((session, waiting)) = self.begin(id) else { return answer.channel_failure(id) };
-        answer.channel_success(id)?;
-        let platform = self.platform.clone();
-        tokio::spawn(async move {
+        self.start(id, answer, |platform, session, waiting| async move {
             let (reader, writer) = waiting.channel.split();
             let terminal = waiting.terminal;
-            match command::run(&platform, &session, line, terminal, reader, &writer).await {
-                Ok(code) => close(&writer, code).await,
-                Err(Gone) => tracing::debug!("an SSH client is gone"),
-            }
-        });
-        Ok(())
+            let code = command::run(&platform, &session, line, terminal, reader, &writer).await?;
+            close(&writer, code).await
+        })
     }
 }
 
@@ -203,17 +214,11 @@ impl Handler for ExecConnection {
         if name != "sftp" {
             return answer.channel_failure(id);
         }
-        let Some((session, waiting)) = self.begin(id) else { return answer.channel_failure(id) };
-        answer.channel_success(id)?;
-        let platform = self.platform.clone();
-        tokio::spawn(async move {
+        self.start(id, answer, |platform, session, waiting| async move {
             let (reader, writer) = waiting.channel.split();
-            match copy::serve(&platform, &session, reader, &writer).await {
-                Ok(()) => close(&writer, 0).await,
-                Err(Gone) => tracing::debug!("an SFTP client is gone"),
-            }
-        });
-        Ok(())
+            copy::serve(&platform, &session, reader, &writer).await?;
+            close(&writer, 0).await
+        })
     }
 
     async fn channel_close(

@@ -2,7 +2,7 @@
 //! process inside, so that nothing else can be.
 
 use super::packet::{self, Attributes, Request, Status};
-use crate::git::ssh_session::Gone;
+use crate::ssh::Gone;
 use bytes::{Buf, Bytes, BytesMut};
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};

@@ -4,5 +4,6 @@
 mod child;
 mod command;
 pub(crate) mod http;
-pub(crate) mod ssh;
-pub(crate) mod ssh_session;
+mod ssh;
+
+pub(crate) use ssh::SshConnection;

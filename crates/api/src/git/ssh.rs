@@ -1,300 +1,319 @@
-//! The SSH server: git for those who have a key, and nothing else; beside it, at a door of its own,
-//! commands inside instances for those whom the API let in ([`crate::exec`]).
+//! One SSH connection: who it is, and the git commands that it runs.
 
-use super::ssh_session::Connection;
-use crate::exec::ExecConnection;
-use crate::keepalive;
-use crate::serve::{CLOSING_LIMIT, after_failed_accept, turns_true};
-use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, PrivateKey};
-use russh::server::{Config, Handle, Handler, run_stream};
-use russh::{Disconnect, MethodKind, MethodSet, SshId};
+use super::child::{GitChild, Mode};
+use super::command::GitCommand;
+use crate::convention::error::chain;
+use crate::ssh::{Gone, STANDARD_ERROR, close, in_background, say};
+use bytes::Bytes;
+use russh::keys::{HashAlg, PublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use std::collections::HashMap;
 use std::future::Future;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
-use windlass_control::Platform;
+use std::net::IpAddr;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::ChildStdin;
+use tokio::sync::watch;
+use windlass_control::receive::GitOrigin;
+use windlass_control::records::User;
+use windlass_control::{Platform, PlatformError};
 
-/// How long a client may take until it is known.
-const LOGIN_LIMIT: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// After as many unanswered keepalives a connection is given up.
-const KEEPALIVES: usize = 3;
-/// More connections at once wait to be accepted.
-const MAXIMUM_CONNECTIONS: usize = 256;
-/// Agents offer all the keys they hold, one after the other.
-const MAXIMUM_KEYS_OFFERED: usize = 20;
+const READ_PIECE: usize = 32 * 1024;
+/// Sessions that a connection may have open at once.
+const MAXIMUM_CHANNELS: usize = 10;
 
-/// The SSH door could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum SshError {
-    #[error("the SSH host key {path:?} could not be {action}")]
-    HostKey { action: &'static str, path: PathBuf, source: io::Error },
-    #[error(
-        "the SSH host key {path:?} is damaged: put the right one back, or delete it to get a new one (clients will warn that it changed)"
-    )]
-    DamagedHostKey { path: PathBuf, source: russh::keys::ssh_key::Error },
-    #[error("a new SSH host key could not be made")]
-    NewHostKey(#[source] russh::keys::ssh_key::Error),
-}
-
-/// The name of the host key's file in the data directory.
-pub const HOST_KEY_FILE: &str = "ssh_host_ed25519_key";
-
-/// Where SSH connections come in.
-pub struct SshDoors {
-    /// For git.
-    pub git: TcpListener,
-    /// For Heroku's `ps:exec`: what the router passes on.
-    pub exec: Option<UnixListener>,
-}
-
-/// Serves git, and commands inside instances, over SSH until `shutdown`; what is under way then has
-/// five seconds to end. The host key is made on first start and readable by its owner only.
-///
-/// # Errors
-/// When the host key can be neither read nor made.
-pub async fn serve_ssh(
-    doors: SshDoors,
-    host_key_file: PathBuf,
+/// A client of git over SSH.
+pub(crate) struct SshConnection {
     platform: Platform,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), SshError> {
-    let config = Arc::new(configuration(host_key(&host_key_file)?));
-    let (stop, stopping) = watch::channel(false);
-    let git = GitDoor { listener: doors.git, platform: platform.clone() };
-    let git = serve_door(git, config.clone(), stopping.clone());
-    let exec = async {
-        if let Some(listener) = doors.exec {
-            serve_door(ExecDoor { listener, platform }, config, stopping).await;
-        }
-    };
-    let shutdown = async {
-        shutdown.await;
-        stop.send_replace(true);
-    };
-    tokio::join!(git, exec, shutdown);
-    Ok(())
+    /// Where it comes from.
+    from: Option<IpAddr>,
+    /// The key that it proved to have: whose it is is looked up at each command, since a connection
+    /// may outlive the key.
+    key: Option<PublicKey>,
+    known: watch::Sender<bool>,
+    /// Sessions that have not yet said what to run.
+    waiting: HashMap<ChannelId, Waiting>,
 }
 
-/// What a connection comes through, and who serves it.
-trait Door {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    type Handler: Handler<Error = russh::Error> + Send + 'static;
+struct Waiting {
+    channel: Channel<Msg>,
+    protocol: Option<String>,
+}
 
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+/// Who runs a command.
+struct Client {
+    platform: Platform,
+    user: User,
+    /// Of the key that it logged in with.
+    fingerprint: String,
+    from: Option<IpAddr>,
+}
 
+impl SshConnection {
     /// Returns a handler, and what turns true when its client is known.
-    fn handler(&self, stream: &Self::Stream) -> (Self::Handler, watch::Receiver<bool>);
-}
-
-struct GitDoor {
-    listener: TcpListener,
-    platform: Platform,
-}
-
-impl Door for GitDoor {
-    type Stream = TcpStream;
-    type Handler = Connection;
-
-    async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _) = self.listener.accept().await?;
-        keepalive::prepare(&stream);
-        Ok(stream)
+    pub(crate) fn new(platform: Platform, from: Option<IpAddr>) -> (Self, watch::Receiver<bool>) {
+        let (known, is_known) = watch::channel(false);
+        (Self { platform, from, key: None, known, waiting: HashMap::new() }, is_known)
     }
 
-    fn handler(&self, stream: &TcpStream) -> (Connection, watch::Receiver<bool>) {
-        let from = stream.peer_addr().ok().map(|address| address.ip());
-        Connection::new(self.platform.clone(), from)
-    }
-}
-
-struct ExecDoor {
-    listener: UnixListener,
-    platform: Platform,
-}
-
-impl Door for ExecDoor {
-    type Stream = UnixStream;
-    type Handler = ExecConnection;
-
-    async fn accept(&self) -> io::Result<UnixStream> {
-        self.listener.accept().await.map(|(stream, _)| stream)
-    }
-
-    fn handler(&self, _: &UnixStream) -> (ExecConnection, watch::Receiver<bool>) {
-        ExecConnection::new(self.platform.clone())
-    }
-}
-
-async fn serve_door<D: Door>(door: D, config: Arc<Config>, mut stopping: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
-    let (closing, _) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = turns_true(&mut stopping) => break,
-            Some(_) = connections.join_next() => {}
-            accepted = accept(&door, &places) => match accepted {
-                Ok((stream, place)) => {
-                    let handler = door.handler(&stream);
-                    let served = serve_connection(config.clone(), stream, handler, closing.subscribe());
-                    connections.spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => after_failed_accept(&error).await,
-            },
+    fn owner(&self, key: &PublicKey) -> Option<User> {
+        match self.platform.user_of_key(&fingerprint(key)) {
+            Ok(user) => user,
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "an SSH key could not be looked up");
+                None
+            }
         }
     }
-    drop(door);
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(CLOSING_LIMIT, ended).await.is_err() {
-        closing.send_replace(true);
-        let _ = tokio::time::timeout(Duration::from_secs(1), async {
-            while connections.join_next().await.is_some() {}
-        })
-        .await;
+
+    /// Starts what a session asked for; `command` is `None` for a shell.
+    fn start(
+        &mut self,
+        id: ChannelId,
+        command: Option<&[u8]>,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let known = self.key.as_ref().and_then(|key| Some((self.owner(key)?, fingerprint(key))));
+        let (Some((user, fingerprint)), Some(waiting)) = (known, self.waiting.remove(&id)) else {
+            return session.channel_failure(id);
+        };
+        session.channel_success(id)?;
+        let (reader, writer) = waiting.channel.split();
+        let client = Client { platform: self.platform.clone(), user, fingerprint, from: self.from };
+        let command = command.map(<[u8]>::to_vec);
+        in_background(async move {
+            let protocol = waiting.protocol.as_deref();
+            let code = run(&client, command.as_deref(), protocol, reader, &writer).await?;
+            close(&writer, code).await
+        });
+        Ok(())
     }
 }
 
-async fn accept<D: Door>(
-    door: &D,
-    places: &Arc<Semaphore>,
-) -> io::Result<(D::Stream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    Ok((door.accept().await?, place))
-}
+impl Handler for SshConnection {
+    type Error = russh::Error;
 
-fn configuration(host_key: PrivateKey) -> Config {
-    Config {
-        server_id: SshId::Standard("SSH-2.0-Windlass".into()),
-        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
-        keys: vec![host_key],
-        // A key is known or not: there is no secret that could be guessed slowly.
-        auth_rejection_time: Duration::from_millis(20),
-        auth_rejection_time_initial: Some(Duration::ZERO),
-        max_auth_attempts: MAXIMUM_KEYS_OFFERED,
-        // Builds may be silent; whether the client lives is asked by keepalives.
-        inactivity_timeout: None,
-        keepalive_interval: Some(KEEPALIVE_INTERVAL),
-        keepalive_max: KEEPALIVES,
-        nodelay: true,
-        ..Config::default()
+    async fn auth_publickey_offered(
+        &mut self,
+        _user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        Ok(if self.owner(offer.public_key).is_some() { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        _user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, russh::Error> {
+        if self.owner(key.public_key).is_none() {
+            return Ok(Auth::reject());
+        }
+        self.key = Some(key.public_key.clone());
+        self.known.send_replace(true);
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        // Dropping the reply refuses the session.
+        if self.key.is_some() && self.waiting.len() < MAXIMUM_CHANNELS {
+            self.waiting.insert(channel.id(), Waiting { channel, protocol: None });
+            reply.accept().await;
+        }
+        Ok(())
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        match self.waiting.get_mut(&channel) {
+            Some(waiting) if name == "GIT_PROTOCOL" => {
+                waiting.protocol = Some(value.to_owned());
+                session.channel_success(channel)
+            }
+            _ => session.channel_failure(channel),
+        }
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(russh::Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        // There is nothing to type at; ssh goes on without a terminal.
+        session.channel_failure(channel)
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.start(channel, None, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.start(channel, Some(command), session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_failure(channel)
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.waiting.remove(&channel);
+        Ok(())
     }
 }
 
-async fn serve_connection<H: Handler<Error = russh::Error> + Send + 'static>(
-    config: Arc<Config>,
-    connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    (handler, mut known): (H, watch::Receiver<bool>),
-    mut closing: watch::Receiver<bool>,
-) {
-    let session = match tokio::time::timeout(LOGIN_LIMIT, run_stream(config, connection, handler))
-        .await
-    {
-        Ok(Ok(session)) => session,
-        Ok(Err(error)) => return tracing::debug!(%error, "an SSH connection ended before it began"),
-        Err(_) => return tracing::debug!("an SSH client said nothing"),
+/// Runs a session's command and returns its exit code.
+async fn run(
+    client: &Client,
+    command: Option<&[u8]>,
+    protocol: Option<&str>,
+    reader: ChannelReadHalf,
+    writer: &ChannelWriteHalf<Msg>,
+) -> Result<u32, Gone> {
+    let Some(command) = command.and_then(GitCommand::parse) else {
+        say(writer, &format!("Hi {}! Windlass does not give shell access.", client.user.email))
+            .await?;
+        return Ok(1);
     };
-    let handle = session.handle();
-    tokio::pin!(session);
-    let logged_in = tokio::select! {
-        result = &mut session => return ended(result),
-        logged_in = tokio::time::timeout(LOGIN_LIMIT, turns_true(&mut known)) => logged_in.is_ok(),
-    };
-    if !logged_in {
-        disconnect(&handle, "you took too long to log in").await;
+    match start_git(client, &command, protocol) {
+        Ok(git) => converse(git, reader, writer).await,
+        Err(message) => {
+            say(writer, &message).await?;
+            Ok(1)
+        }
     }
+}
+
+/// Returns `SHA256:…`, as keys are known by.
+fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+/// Starts git, or says why not.
+fn start_git(
+    client: &Client,
+    command: &GitCommand,
+    protocol: Option<&str>,
+) -> Result<GitChild, String> {
+    let failed = "The platform failed; its log says why.";
+    let explain = |error: PlatformError| match error {
+        PlatformError::NotFound { resource: "app" } => {
+            format!("Couldn't find an app named \"{}\".", command.app)
+        }
+        PlatformError::Internal(..) => {
+            tracing::error!(error = %chain(&error), "git over SSH failed");
+            failed.to_owned()
+        }
+        other => other.to_string(),
+    };
+    let Client { platform, user, fingerprint, from } = client;
+    let app = platform.app(user, &command.app).map_err(explain)?;
+    let keys = platform.keys(user).map_err(explain)?;
+    let key = keys.into_iter().find(|key| key.fingerprint == *fingerprint);
+    let login = key.map(|key| format!("SSH key {fingerprint} {}", key.comment).trim().to_owned());
+    let origin = GitOrigin { address: *from, login };
+    let session = platform.begin_git(user, &app, command.service, origin).map_err(explain)?;
+    GitChild::start(session, command.service, Mode::Conversation, protocol).map_err(|error| {
+        tracing::error!(error = %chain(&error), "git could not be started");
+        failed.to_owned()
+    })
+}
+
+/// Moves bytes between git and the client until git has ended. Leaving early, because the client is
+/// gone, drops git and thereby ends it.
+async fn converse(
+    mut git: GitChild,
+    reader: ChannelReadHalf,
+    writer: &ChannelWriteHalf<Msg>,
+) -> Result<u32, Gone> {
+    let stdin = git.stdin.take();
+    let output = forward(git.stdout.take(), |piece| writer.data_bytes(piece));
+    let complaints =
+        forward(git.stderr.take(), |piece| writer.extended_data_bytes(STANDARD_ERROR, piece));
+    let all_output = async { tokio::try_join!(output, complaints) };
     tokio::select! {
-        result = &mut session => ended(result),
-        () = turns_true(&mut closing) => {
-            disconnect(&handle, "the server stops").await;
-            ended(session.await);
+        sent = all_output => { sent?; }
+        () = feed(reader, stdin) => return Err(Gone),
+    }
+    let status = git.finish(None).await.map_err(|error| {
+        tracing::warn!(%error, "git's end was not seen");
+        Gone
+    })?;
+    Ok(status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Gives the client's bytes to git; returns only when the client is gone.
+async fn feed(mut reader: ChannelReadHalf, mut stdin: Option<ChildStdin>) {
+    while let Some(message) = reader.wait().await {
+        match message {
+            ChannelMsg::Data { data } => {
+                let written = match stdin.as_mut() {
+                    Some(stdin) => stdin.write_all(&data).await,
+                    None => Ok(()),
+                };
+                if written.is_err() {
+                    // Git reads no more; what it has to say about that is on its way.
+                    stdin = None;
+                }
+            }
+            ChannelMsg::Eof => stdin = None,
+            ChannelMsg::Close => return,
+            _ => {}
         }
     }
 }
 
-fn ended(result: Result<(), russh::Error>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "an SSH connection ended early");
-    }
-}
-
-async fn disconnect(handle: &Handle, reason: &str) {
-    // An error means that it has ended already.
-    let _ = handle.disconnect(Disconnect::ByApplication, reason.to_owned(), String::new()).await;
-}
-
-/// Returns the public half of the host key, as `known_hosts` has it.
-pub(crate) fn public_host_key(path: &Path) -> Result<String, SshError> {
-    let failed = |source| SshError::HostKey { action: "read", path: path.to_owned(), source };
-    let bytes = std::fs::read(path).map_err(failed)?;
-    let damaged = |source| SshError::DamagedHostKey { path: path.to_owned(), source };
-    let key = PrivateKey::from_openssh(bytes).map_err(damaged)?;
-    key.public_key().to_openssh().map_err(damaged)
-}
-
-/// Reads the host key, or makes one.
-fn host_key(path: &Path) -> Result<PrivateKey, SshError> {
-    let failed = |action| move |source| SshError::HostKey { action, path: path.to_owned(), source };
-    match std::fs::read(path) {
-        Ok(bytes) => PrivateKey::from_openssh(bytes)
-            .map_err(|source| SshError::DamagedHostKey { path: path.to_owned(), source }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
-                .map_err(SshError::NewHostKey)?;
-            let text = key.to_openssh(LineEnding::LF).map_err(SshError::NewHostKey)?;
-            write_private(path, text.as_bytes()).map_err(failed("written"))?;
-            tracing::info!(file = %path.display(), "made a new SSH host key");
-            Ok(key)
+/// Sends what git writes, each piece as it comes, as fast as the client takes it.
+async fn forward<F, S>(from: Option<impl AsyncRead + Unpin>, send: F) -> Result<(), Gone>
+where
+    F: Fn(Bytes) -> S,
+    S: Future<Output = Result<(), russh::Error>>,
+{
+    let Some(mut from) = from else { return Ok(()) };
+    loop {
+        let mut piece = Vec::with_capacity(READ_PIECE);
+        match from.read_buf(&mut piece).await {
+            Ok(1..) => send(Bytes::from(piece)).await?,
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "git's output could not be read");
+                return Ok(());
+            }
         }
-        Err(error) => Err(failed("read")(error)),
-    }
-}
-
-/// Writes a file that only its owner can read; it appears complete or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let temporary = PathBuf::from(name);
-    match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn the_host_key_is_made_once_and_private() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("host_key");
-        let first = host_key(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(host_key(&path).unwrap().public_key(), first.public_key());
-        assert_eq!(
-            std::fs::read_dir(directory.path()).unwrap().count(),
-            1,
-            "no temporary file stays"
-        );
-        std::fs::write(&path, "damaged").unwrap();
-        assert!(matches!(host_key(&path), Err(SshError::DamagedHostKey { .. })));
     }
 }

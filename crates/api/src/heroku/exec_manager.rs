@@ -5,8 +5,8 @@
 use crate::convention::audit::About;
 use crate::convention::auth::name;
 use crate::convention::{ApiError, ApiResult, BaseUrl, Caller, Control, JsonBody, RangeHeader};
-use crate::git::ssh::{HOST_KEY_FILE, public_host_key};
 use crate::key::parse_public_key;
+use crate::ssh::{HOST_KEY_FILE, public_host_key};
 use axum::extract::Path;
 use axum::response::Response;
 use axum::{Extension, Json};

@@ -2,6 +2,7 @@
 
 mod collaborators;
 mod guard;
+mod lost;
 mod passkeys;
 mod people;
 mod recorder;
@@ -11,6 +12,7 @@ mod tokens;
 
 pub(crate) use guard::Guard;
 pub use guard::UNLIMITED;
+pub(crate) use lost::{LOOK_EVERY, until_lost};
 pub use passkeys::{NewPasskey, PasskeyProof, new_challenge, user_handle};
 pub use people::{NewInvitation, Newcomer};
 pub(crate) use recorder::Recorder;
@@ -22,14 +24,9 @@ use crate::platform::now_ms;
 use crate::records::{App, Given, Key, User};
 use crate::{Platform, PlatformError, Result};
 use ring::rand::{SecureRandom, SystemRandom};
-use std::time::Duration;
 use windlass_core::access::{Permission, Permissions, Scopes, Standing};
 use windlass_core::ids::{AppId, KeyId, UserId};
 use windlass_core::limits::KEYS_PER_USER;
-
-/// How often it is looked whether somebody who follows a log, or is attached to a command, still
-/// may.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Returns 160 random bits as 40 hexadecimal digits.
 #[must_use]

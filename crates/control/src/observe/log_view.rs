@@ -2,12 +2,11 @@
 
 use super::LogFilter;
 use super::log_sessions::{LogView, STREAMS_PER_USER};
-use crate::access::LOOK_EVERY;
+use crate::access::{LOOK_EVERY, until_lost};
 use crate::records::{App, User};
 use crate::{Platform, PlatformError, Result};
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
 use windlass_core::limits;
 
 impl Platform {
@@ -54,23 +53,17 @@ impl Platform {
         let platform = self.clone();
         tokio::spawn(async move {
             let _open = open;
-            let mut look = interval(LOOK_EVERY);
-            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first comes at once, and was looked at above.
-            look.tick().await;
-            loop {
-                let line = tokio::select! {
-                    line = lines.recv() => line,
-                    () = sender.closed() => None,
-                    _ = look.tick() => match platform.may_see(&view) {
-                        Ok(true) => continue,
-                        _ => None,
-                    },
-                };
-                let Some(line) = line else { return };
-                if sender.send(Bytes::from(line)).await.is_err() {
-                    return;
+            let pass_on = async {
+                while let Some(line) = lines.recv().await {
+                    if sender.send(Bytes::from(line)).await.is_err() {
+                        return;
+                    }
                 }
+            };
+            tokio::select! {
+                () = pass_on => {}
+                () = sender.closed() => {}
+                () = until_lost(|| (!matches!(platform.may_see(&view), Ok(true))).then_some(())) => {}
             }
         });
         Ok(receiver)

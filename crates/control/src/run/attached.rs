@@ -1,12 +1,11 @@
 //! Commands that somebody is attached to end when they may not operate the app any more.
 
-use crate::access::LOOK_EVERY;
+use crate::access::until_lost;
 use crate::platform::now_ms;
 use crate::records::{App, User};
 use crate::{Platform, PlatformError, Result};
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use windlass_core::access::Permission;
 use windlass_core::driver::{Attached, AttachedOutput};
 use windlass_core::ids::{AppId, TokenId, UserId};
@@ -51,17 +50,11 @@ impl Platform {
                     }
                 }
             };
-            let lost = async {
-                let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
-                look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    look.tick().await;
-                    let Some(platform) = Platform::upgrade(&platform) else { continue };
-                    if let Err(error) = platform.require_holder(holder) {
-                        return error;
-                    }
-                }
-            };
+            // While the platform is being stopped nobody loses anything.
+            let lost = until_lost(|| {
+                Platform::upgrade(&platform)
+                    .and_then(|platform| platform.require_holder(holder).err())
+            });
             let error = tokio::select! {
                 () = pass_on => return,
                 () = sender.closed() => return,
