@@ -26,6 +26,7 @@ On SIGTERM it takes no more connections, finishes the requests it has, and exits
 
 import json
 import os
+import queue
 import signal
 import socket
 import socketserver
@@ -318,12 +319,14 @@ def main():
     time.sleep(float(os.environ.get("BOOT_DELAY", "0")))
 
     server = Server(("0.0.0.0", int(os.environ.get("PORT", "8000"))))
-    stop = threading.Event()
+    # Not an Event: its lock, held when a second SIGTERM comes, would be waited for for ever. Putting
+    # into this queue is safe in a signal handler.
+    stop = queue.SimpleQueue()
     if not os.environ.get("IGNORE_TERM"):
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        signal.signal(signal.SIGTERM, lambda *_: stop.put(None))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     print(f"{VERSION} listening on port {server.server_address[1]}", flush=True)
-    stop.wait()
+    stop.get()
 
     server.stopping = True
     server.shutdown()

@@ -7,6 +7,7 @@ as it does any program that does not mind it.
 import base64
 import hashlib
 import os
+import queue
 import signal
 import threading
 import time
@@ -100,11 +101,12 @@ class Server(ThreadingHTTPServer):
 
 def main():
     server = Server(("0.0.0.0", int(os.environ["PORT"])), Handler)
-    stop = threading.Event()
+    # Unlike an Event, safe in a signal handler.
+    stop = queue.SimpleQueue()
     if os.environ.get("GRACEFUL"):
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        signal.signal(signal.SIGTERM, lambda *_: stop.put(None))
     threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    stop.wait()
+    stop.get()
     server.shutdown()
     server.socket.close()
     with busy:
