@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use windlass_core::driver::Driver;
 use windlass_core::ids::AppId;
 use windlass_core::instance::{InstanceKind, InstanceSpec, ObservedInstance};
@@ -24,16 +24,22 @@ crate::tests![
 const LONG: Duration = Duration::from_secs(60);
 
 fn server(machine: &Machine, app: AppId) -> InstanceSpec {
-    let mut spec = machine.script(
-        "mkdir /tmp/w; echo served > /tmp/w/index.html; echo up; exec httpd -f -p 80 -h /tmp/w",
-    );
+    let mut spec = machine
+        .script("mkdir /tmp/w; echo served > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w");
     spec.labels.app = app;
     spec
 }
 
+/// Starts a web server, and returns once it listens.
 pub async fn start_server(machine: &Machine, app: AppId) -> ObservedInstance {
     let instance = machine.driver.start(server(machine, app)).await.unwrap();
-    machine.wait_for_log("up").await;
+    let address = (instance.private_address.unwrap(), 80);
+    let listens = async {
+        while TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(2 * LONG, listens).await.expect("the web server listens");
     instance
 }
 
@@ -166,7 +172,7 @@ async fn what_a_killed_server_left_in_the_firewall_is_removed() {
         status.unwrap().success()
     };
     let answers = async |limit: Duration| {
-        let connecting = tokio::net::TcpStream::connect((address, 80));
+        let connecting = TcpStream::connect((address, 80));
         matches!(tokio::time::timeout(limit, connecting).await, Ok(Ok(_)))
     };
     assert!(answers(LONG).await);
