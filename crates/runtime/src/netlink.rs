@@ -1,4 +1,4 @@
-//! The few rtnetlink requests that put a container on the network, by hand: five small messages
+//! The few rtnetlink requests that put a container on the network, by hand: eight small messages
 //! do not need a library, and the shim stays small and has no threads.
 
 use nix::sys::socket::{
@@ -17,28 +17,38 @@ const ERROR: u16 = 2;
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
+const DELETE_ADDRESS: u16 = 21;
 const NEW_ROUTE: u16 = 24;
+const NEW_NEIGHBOUR: u16 = 28;
 
+const LINK_HARDWARE_ADDRESS: u16 = 1;
 const LINK_NAME: u16 = 3;
 const LINK_INFO: u16 = 18;
 const LINK_INFO_KIND: u16 = 1;
 const LINK_INFO_DATA: u16 = 2;
+const LINK_OF_FAMILY: u16 = 26;
 const LINK_GROUP: u16 = 27;
 const LINK_NAMESPACE: u16 = 28;
 const VETH_PEER: u16 = 1;
+/// How a device gets IPv6 addresses of its own accord.
+const IPV6_ADDRESSES: u16 = 8;
+const NO_ADDRESSES: u8 = 1;
 const ADDRESS: u16 = 1;
 const LOCAL_ADDRESS: u16 = 2;
 const ROUTE_DESTINATION: u16 = 1;
 const ROUTE_INTERFACE: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_SOURCE: u16 = 7;
+const NEIGHBOUR: u16 = 1;
+const NEIGHBOUR_HARDWARE_ADDRESS: u16 = 2;
+const PERMANENT: u8 = 0x80;
 
 const HEADER: usize = 16;
 const UP: u32 = 1;
 const TABLE_MAIN: u8 = 254;
 const BY_ADMINISTRATOR: u8 = 4;
-const SCOPE_UNIVERSE: u8 = 0;
-const SCOPE_LINK: u8 = 253;
+pub const SCOPE_UNIVERSE: u8 = 0;
+pub const SCOPE_LINK: u8 = 253;
 const UNICAST: u8 = 1;
 const ON_LINK: u32 = 4;
 
@@ -93,6 +103,17 @@ fn c_string(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// The address of a device on its link.
+pub type HardwareAddress = [u8; 6];
+
+/// The end of a pair of virtual Ethernet devices that is in another namespace.
+pub struct Peer<'a> {
+    pub name: &'a str,
+    pub group: u32,
+    pub hardware_address: HardwareAddress,
+    pub namespace: BorrowedFd<'a>,
+}
+
 /// A route to add.
 pub struct Route {
     /// `None` is the default route.
@@ -113,25 +134,19 @@ impl Netlink {
         Ok(Self(socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?))
     }
 
-    /// Makes a pair of virtual Ethernet devices: `name` here, up, and `peer` in `namespace`, down
-    /// (the kernel makes it first, when it has no other end yet).
-    /// `group` is the peer's.
-    pub fn add_veth(
-        &self,
-        name: &str,
-        peer: &str,
-        group: u32,
-        namespace: BorrowedFd<'_>,
-    ) -> io::Result<()> {
+    /// Makes a pair of virtual Ethernet devices: `name` here, up, and the peer in its namespace,
+    /// down (the kernel makes it first, when it has no other end yet).
+    pub fn add_veth(&self, name: &str, peer: &Peer<'_>) -> io::Result<()> {
         let flags = REQUEST | ACKNOWLEDGE | CREATE | EXCLUSIVE;
         let mut message = Message::new(NEW_LINK, flags, &link(0, UP));
         message.attribute(LINK_NAME, &c_string(name)).nested(LINK_INFO, |info| {
             info.attribute(LINK_INFO_KIND, b"veth").nested(LINK_INFO_DATA, |data| {
                 data.nested(VETH_PEER, |end| {
                     end.0.extend_from_slice(&link(0, 0));
-                    end.attribute(LINK_NAME, &c_string(peer));
-                    end.attribute(LINK_GROUP, &group.to_ne_bytes());
-                    end.attribute(LINK_NAMESPACE, &namespace.as_raw_fd().to_ne_bytes());
+                    end.attribute(LINK_HARDWARE_ADDRESS, &peer.hardware_address);
+                    end.attribute(LINK_NAME, &c_string(peer.name));
+                    end.attribute(LINK_GROUP, &peer.group.to_ne_bytes());
+                    end.attribute(LINK_NAMESPACE, &peer.namespace.as_raw_fd().to_ne_bytes());
                 });
             });
         });
@@ -152,13 +167,57 @@ impl Netlink {
         self.request(&mut message).map(drop)
     }
 
-    /// Gives a device a single address (prefix length 32).
-    pub fn add_address(&self, index: u32, address: Ipv4Addr) -> io::Result<()> {
-        let mut fixed = [libc::AF_INET as u8, 32, 0, SCOPE_UNIVERSE, 0, 0, 0, 0];
-        fixed[4..].copy_from_slice(&index.to_ne_bytes());
+    /// Lets a device be without IPv6 addresses, of which it would make one when it is set up.
+    pub fn without_ipv6_addresses(&self, index: u32) -> io::Result<()> {
+        let mut message = Message::new(NEW_LINK, REQUEST | ACKNOWLEDGE, &link(index, 0));
+        message.nested(LINK_OF_FAMILY, |families| {
+            families.nested(libc::AF_INET6 as u16, |ipv6| {
+                ipv6.attribute(IPV6_ADDRESSES, &[NO_ADDRESSES]);
+            });
+        });
+        self.request(&mut message).map(drop)
+    }
+
+    /// Gives a device a single address (prefix length 32). One of [`SCOPE_LINK`] is never chosen
+    /// as source of packets that leave by devices without addresses.
+    pub fn add_address(&self, index: u32, address: Ipv4Addr, scope: u8) -> io::Result<()> {
         let flags = REQUEST | ACKNOWLEDGE | CREATE | EXCLUSIVE;
-        let mut message = Message::new(NEW_ADDRESS, flags, &fixed);
+        self.change_address(NEW_ADDRESS, flags, (index, address, scope))
+    }
+
+    /// Takes such an address from a device.
+    pub fn remove_address(&self, index: u32, address: Ipv4Addr) -> io::Result<()> {
+        let flags = REQUEST | ACKNOWLEDGE;
+        self.change_address(DELETE_ADDRESS, flags, (index, address, SCOPE_UNIVERSE))
+    }
+
+    fn change_address(
+        &self,
+        kind: u16,
+        flags: u16,
+        (index, address, scope): (u32, Ipv4Addr, u8),
+    ) -> io::Result<()> {
+        let mut fixed = [libc::AF_INET as u8, 32, 0, scope, 0, 0, 0, 0];
+        fixed[4..].copy_from_slice(&index.to_ne_bytes());
+        let mut message = Message::new(kind, flags, &fixed);
         message.attribute(LOCAL_ADDRESS, &address.octets()).attribute(ADDRESS, &address.octets());
+        self.request(&mut message).map(drop)
+    }
+
+    /// Says for good where an address on a device's link is, which then nobody is asked for.
+    pub fn add_neighbour(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+        hardware_address: HardwareAddress,
+    ) -> io::Result<()> {
+        let mut fixed = [libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        fixed[4..8].copy_from_slice(&index.to_ne_bytes());
+        fixed[8..10].copy_from_slice(&u16::from(PERMANENT).to_ne_bytes());
+        let flags = REQUEST | ACKNOWLEDGE | CREATE | EXCLUSIVE;
+        let mut message = Message::new(NEW_NEIGHBOUR, flags, &fixed);
+        message.attribute(NEIGHBOUR, &address.octets());
+        message.attribute(NEIGHBOUR_HARDWARE_ADDRESS, &hardware_address);
         self.request(&mut message).map(drop)
     }
 

@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, Sender};
 /// machine's loopback lead. Gone when this and the programs in it are.
 ///
 /// A browser drops what it is fetching (`ERR_NETWORK_CHANGED`) whenever an address of the machine
-/// comes or goes, as each container's does.
+/// comes or goes, as that of the containers' router does with the first server and the last.
 pub struct QuietNetwork {
     /// For the one thread that is in the namespace.
     work: Sender<Box<dyn FnOnce() + Send>>,

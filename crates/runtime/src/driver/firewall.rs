@@ -33,7 +33,8 @@ fn table(name: &str) -> String {
 ///
 /// Questions for names go to port 53 of the address that instances have for their router and are
 /// led to the port at which the name server of this very server listens: there may be others on the
-/// machine. When it is away for a moment they get no answer rather than a refusal, so that they ask
+/// machine. (To an address, since the devices at which they come in have none that `redirect` could
+/// lead to.) When it is away for a moment they get no answer rather than a refusal, so that they ask
 /// again.
 fn rules(
     config: &RuntimeConfig,
@@ -43,11 +44,11 @@ fn rules(
 ) -> String {
     let (table, devices) = (table(&config.name), interface_prefix(&config.name));
     let (network, prefix) = (subnet.network, subnet.prefix);
-    let (mut redirect, mut input, mut silence) = (String::new(), String::new(), String::new());
+    let (mut names, mut input, mut silence) = (String::new(), String::new(), String::new());
     if let Some(port) = config.name_server_port {
         for protocol in ["udp", "tcp"] {
             let asked = format!("iifname \"{devices}*\" ip daddr {GATEWAY} {protocol} dport");
-            redirect += &format!("    {asked} 53 redirect to :{port}\n");
+            names += &format!("    {asked} 53 dnat ip to {GATEWAY}:{port}\n");
             input += &format!("    {asked} {port} accept\n");
             input += &format!("    ip daddr {GATEWAY} {protocol} dport {port} drop\n");
         }
@@ -74,7 +75,7 @@ table inet {table} {{
   set linked {{ type devgroup . devgroup;{elements} }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
-{redirect}  }}
+{names}  }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr {network}/{prefix} oifname != \"{devices}*\" masquerade
@@ -260,7 +261,7 @@ mod tests {
     fn without_a_name_server_nothing_is_redirected_and_nobody_is_linked() {
         let subnet = Subnet::fixed(Ipv4Addr::new(10, 200, 16, 0), 20).unwrap();
         let text = rules(&config(None), &subnet, &Pairs::new(), &[]);
-        for word in ["redirect", "elements", "dport 53", "unreachable"] {
+        for word in ["dnat", "elements", "dport 53", "unreachable"] {
             assert!(!text.contains(word), "{word} in {text}");
         }
     }

@@ -1,6 +1,7 @@
 //! The addresses of this server's instances: a block that no other server on the machine uses.
 
 use crate::RuntimeError;
+use crate::shim::{HARDWARE_ADDRESS, remove_gateway};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
@@ -40,11 +41,7 @@ impl Subnet {
     /// Claims a free block for the server with `run_directory`, or finds the one that it has.
     pub fn claim(run_directory: &Path) -> Result<Self, RuntimeError> {
         let claims = Path::new(CLAIMS);
-        fs::create_dir_all(claims).map_err(RuntimeError::io("make", claims))?;
-        let lock = claims.join(".lock");
-        let lock_file = File::create(&lock).map_err(RuntimeError::io("make", &lock))?;
-        lock_file.lock().map_err(RuntimeError::io("lock", &lock))?;
-
+        let _lock = lock(claims)?;
         let owner = |block: u32| -> Option<PathBuf> {
             fs::read_to_string(claims.join(block.to_string())).ok().map(PathBuf::from)
         };
@@ -68,10 +65,22 @@ impl Subnet {
         Ok(Self { network, prefix: PREFIX, claim: Some(claim), used: Mutex::default() })
     }
 
-    /// Gives the block up.
+    /// Gives the block up; with the last one on the machine goes the address that all containers
+    /// have for their router.
     pub fn release(&self) {
-        if let Some(claim) = &self.claim {
-            let _ = fs::remove_file(claim);
+        let claims = Path::new(CLAIMS);
+        let released = lock(claims).and_then(|_lock| {
+            if let Some(claim) = &self.claim {
+                let _ = fs::remove_file(claim);
+            }
+            if is_any_claimed(claims) || has_devices() {
+                return Ok(());
+            }
+            remove_gateway()
+                .map_err(RuntimeError::io("give up", Path::new("the containers' router")))
+        });
+        if let Err(error) = released {
+            tracing::warn!(%error, "the address of the containers' router was left behind");
         }
     }
 
@@ -103,6 +112,32 @@ impl Subnet {
     pub fn number(&self, address: Ipv4Addr) -> u32 {
         u32::from(address) & !mask(self.prefix)
     }
+}
+
+/// Nobody else claims or releases until the file is dropped.
+fn lock(claims: &Path) -> Result<File, RuntimeError> {
+    fs::create_dir_all(claims).map_err(RuntimeError::io("make", claims))?;
+    let path = claims.join(".lock");
+    let file = File::create(&path).map_err(RuntimeError::io("make", &path))?;
+    file.lock().map_err(RuntimeError::io("lock", &path))?;
+    Ok(file)
+}
+
+/// Whether a server that is still there has a block.
+fn is_any_claimed(claims: &Path) -> bool {
+    let files = fs::read_dir(claims).into_iter().flatten().flatten();
+    files
+        .filter_map(|file| fs::read_to_string(file.path()).ok())
+        .any(|directory| !directory.is_empty() && Path::new(&directory).exists())
+}
+
+/// Whether there is a container's device on this machine: of a server with a block that was given.
+fn has_devices() -> bool {
+    let ours = HARDWARE_ADDRESS.map(|byte| format!("{byte:02x}")).join(":");
+    let devices = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    devices
+        .filter_map(|device| fs::read_to_string(device.path().join("address")).ok())
+        .any(|address| address.trim() == ours)
 }
 
 fn block_address(block: u32) -> Ipv4Addr {

@@ -17,7 +17,7 @@ mod root;
 
 pub use exec::EXEC;
 pub use mounts::USERS;
-pub use network::GATEWAY;
+pub use network::{GATEWAY, HARDWARE_ADDRESS, remove_gateway};
 
 use crate::cgroup::Cgroup;
 use crate::frame::{self, Kind};

@@ -1,12 +1,15 @@
 //! The container's network: a namespace of its own and a routed pair of virtual Ethernet devices.
 //!
-//! No bridge: the host has a route to the one address of each instance. Nothing keeps the
+//! No bridge: the host has a route to the one address of each instance. The host's ends have no
+//! addresses: browsers drop what they load when an address of their machine comes or goes, and
+//! containers come and go with each deploy. Their router's address is on the loopback device, once
+//! for all. Nothing keeps the
 //! namespace alive but the processes in it, so the kernel removes devices and routes when they
 //! are gone, even after `kill -9`.
 
 use super::ShimError;
 use crate::launch::Launch;
-use crate::netlink::{Netlink, Route};
+use crate::netlink::{HardwareAddress, Netlink, Peer, Route, SCOPE_LINK, SCOPE_UNIVERSE};
 use crate::sys::{self, Fork};
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
@@ -16,8 +19,12 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// What every container sees as its router; each host end has this address.
+/// What every container sees as its router: an address of the host's loopback device.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+
+/// Each host end has this one. What it is does not matter where there is only one other end, which
+/// knows it and asks nobody: a host may be told not to answer on one device for another's address.
+pub const HARDWARE_ADDRESS: HardwareAddress = [0xee; 6];
 
 /// The first device of every network namespace.
 const LOOPBACK: u32 = 1;
@@ -66,6 +73,15 @@ impl PendingNetwork {
     }
 }
 
+/// Takes the router's address from the host. Only when nobody on this machine has containers: their
+/// routes would go with it.
+pub fn remove_gateway() -> io::Result<()> {
+    match Netlink::open()?.remove_address(LOOPBACK, GATEWAY) {
+        Err(error) if error.kind() != io::ErrorKind::AddrNotAvailable => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn connect(launch: &Launch, host: &Netlink, host_namespace: &File) -> Result<(), ShimError> {
     set_kernel_parameters();
     let inside = Netlink::open().map_err(ShimError::io("open a netlink socket"))?;
@@ -90,10 +106,15 @@ fn set_kernel_parameters() {
 }
 
 fn add_veth(inside: &Netlink, launch: &Launch, host_namespace: &File) -> io::Result<()> {
-    let (peer, group) = (&launch.interface, launch.device_group);
+    let peer = Peer {
+        name: &launch.interface,
+        group: launch.device_group,
+        hardware_address: HARDWARE_ADDRESS,
+        namespace: host_namespace.as_fd(),
+    };
     let deadline = Instant::now() + NAME_TAKEN_LIMIT;
     loop {
-        match inside.add_veth("eth0", peer, group, host_namespace.as_fd()) {
+        match inside.add_veth("eth0", &peer) {
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && Instant::now() < deadline =>
             {
@@ -107,15 +128,22 @@ fn add_veth(inside: &Netlink, launch: &Launch, host_namespace: &File) -> io::Res
 fn configure_inside(inside: &Netlink, address: Ipv4Addr) -> io::Result<()> {
     inside.set_up(LOOPBACK)?;
     let interface = inside.link_index("eth0")?;
-    inside.add_address(interface, address)?;
+    inside.add_address(interface, address, SCOPE_UNIVERSE)?;
     let gateway = Some(GATEWAY);
-    inside.add_route(&Route { destination: None, interface, gateway, source: None })
+    inside.add_route(&Route { destination: None, interface, gateway, source: None })?;
+    inside.add_neighbour(interface, GATEWAY, HARDWARE_ADDRESS)
 }
 
 fn configure_host(host: &Netlink, name: &str, address: Ipv4Addr) -> io::Result<()> {
+    match host.add_address(LOOPBACK, GATEWAY, SCOPE_LINK) {
+        // It is there from the first container on.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
     let interface = host.link_index(name)?;
+    // Where the host has no IPv6 there are no such addresses either.
+    let _ = host.without_ipv6_addresses(interface);
     host.set_up(interface)?;
-    host.add_address(interface, GATEWAY)?;
     let (destination, source) = (Some(address), Some(GATEWAY));
     host.add_route(&Route { destination, interface, gateway: None, source })
 }

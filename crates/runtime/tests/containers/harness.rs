@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use windlass_core::driver::{Driver, DriverError};
 use windlass_core::ids::{AppId, Digest, InstanceId};
 use windlass_core::instance::{
@@ -151,6 +153,11 @@ impl Machine {
         self.command(&["/bin/sh", "-c", script])
     }
 
+    /// One that says `served` at port 80.
+    pub fn web_server(&self) -> InstanceSpec {
+        self.script("mkdir /tmp/w; echo served > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w")
+    }
+
     pub fn command(&self, command: &[&str]) -> InstanceSpec {
         InstanceSpec {
             id: InstanceId::random("web", 1),
@@ -289,6 +296,18 @@ pub async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Connects to what may not listen yet.
+pub async fn connect(address: SocketAddr) -> TcpStream {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Ok(stream) = TcpStream::connect(address).await {
+            return stream;
+        }
+        assert!(Instant::now() < deadline, "{address} does not answer");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -1,6 +1,6 @@
-use crate::harness::Machine;
+use crate::harness::{Machine, connect};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use windlass_core::driver::Driver;
@@ -12,27 +12,21 @@ crate::tests![
     instances_do_not_reach_the_host,
     chosen_ports_of_the_host_are_open,
     names_resolve_outside,
+    a_start_changes_no_address_of_the_host,
 ];
 
 fn server(machine: &Machine) -> InstanceSpec {
-    let mut spec = machine.script(
-        "mkdir /tmp/w; echo served > /tmp/w/index.html; echo up; exec httpd -f -p 80 -h /tmp/w",
-    );
+    let mut spec = machine.web_server();
     spec.port = Some(80);
     spec
 }
 
 async fn get(address: SocketAddr) -> String {
-    for _ in 0..6_000 {
-        if let Ok(mut stream) = tokio::net::TcpStream::connect(address).await {
-            stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await.unwrap();
-            let mut text = String::new();
-            let _ = stream.read_to_string(&mut text).await;
-            return text;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{address} does not answer")
+    let mut stream = connect(address).await;
+    stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text).await;
+    text
 }
 
 async fn the_host_reaches_instances() {
@@ -57,7 +51,7 @@ async fn instances_do_not_reach_each_other() {
     let (_, log) = machine.output_of(machine.script(&script)).await;
     assert!(log.iter().any(|l| l == "ended with 143"), "a dropped packet, not an answer: {log:?}");
     // Its own address works.
-    let spec = machine.script("(echo hi | nc -l -p 9 -w 5 &) ; sleep 0.3; nc -w 2 127.0.0.1 9");
+    let spec = machine.script("(echo hi | nc -l -p 9 &); until nc 127.0.0.1 9 2>/dev/null; do sleep 0.1; done");
     let (_, log) = machine.output_of(spec).await;
     assert_eq!(log, ["hi"]);
     machine.finish().await;
@@ -70,7 +64,12 @@ async fn listener() -> (TcpListener, u16) {
 }
 
 /// The addresses of this machine, the one that instances see as their router included.
-const HOST: &str = "for a in 169.254.1.1 $HOST_ADDRESS; do timeout 1 nc $a PORT </dev/null 2>/dev/null; echo ended with $?; done";
+fn ask_host(port: u16, patience: u64) -> String {
+    format!(
+        "for a in 169.254.1.1 $HOST_ADDRESS; \
+         do timeout {patience} nc $a {port} </dev/null 2>/dev/null; echo ended with $?; done"
+    )
+}
 
 fn host_address() -> String {
     // A UDP socket that is "connected" sends nothing but knows its own address.
@@ -82,7 +81,7 @@ fn host_address() -> String {
 async fn instances_do_not_reach_the_host() {
     let machine = Machine::start().await;
     let (_listener, port) = listener().await;
-    let mut spec = machine.script(&HOST.replace("PORT", &port.to_string()));
+    let mut spec = machine.script(&ask_host(port, 1));
     spec.environment.insert("HOST_ADDRESS".to_owned(), host_address());
     let (_, log) = machine.output_of(spec).await;
     let ends: Vec<_> = log.iter().filter(|line| line.starts_with("ended")).collect();
@@ -101,7 +100,7 @@ async fn chosen_ports_of_the_host_are_open() {
             stream.write_all(b"hello\n").await.unwrap();
         }
     });
-    let mut spec = machine.script(&HOST.replace("PORT", &port.to_string()));
+    let mut spec = machine.script(&ask_host(port, 60));
     spec.environment.insert("HOST_ADDRESS".to_owned(), host_address());
     let (_, log) = machine.output_of(spec).await;
     assert_eq!(log, ["hello", "ended with 0", "hello", "ended with 0"]);
@@ -129,5 +128,19 @@ async fn names_resolve_outside() {
     let spec = machine.script(&format!("nslookup {host} | tail -n +3; wget -q -O - http://{host}/debian/dists/stable/Release | head -n 1"));
     let (_, log) = machine.output_of(spec).await;
     assert!(log.iter().any(|line| line.contains("Origin")), "{log:?}");
+    machine.finish().await;
+}
+
+/// Browsers on this machine drop what they load when one of its addresses comes or goes.
+async fn a_start_changes_no_address_of_the_host() {
+    let machine = Machine::start().await;
+    let address = machine.driver.start(server(&machine)).await.unwrap().address.unwrap();
+    assert!(get(address).await.contains("served"));
+    let shown = Command::new("ip").args(["-oneline", "address"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let of_containers = format!("wl{}", machine.config.name);
+    assert!(!shown.contains(&of_containers), "{shown}");
+    let router = |line: &&str| line.contains(" lo ") && line.contains(" 169.254.1.1/32 ");
+    assert_eq!(shown.lines().filter(router).count(), 1, "{shown}");
     machine.finish().await;
 }

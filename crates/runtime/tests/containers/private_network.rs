@@ -1,6 +1,6 @@
 //! Who reaches whom, and who is asked for names.
 
-use crate::harness::Machine;
+use crate::harness::{Machine, connect};
 use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,23 +23,12 @@ crate::tests![
 /// For what must come; never needed in full.
 const LONG: Duration = Duration::from_secs(60);
 
-fn server(machine: &Machine, app: AppId) -> InstanceSpec {
-    let mut spec = machine
-        .script("mkdir /tmp/w; echo served > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w");
-    spec.labels.app = app;
-    spec
-}
-
 /// Starts a web server, and returns once it listens.
 pub async fn start_server(machine: &Machine, app: AppId) -> ObservedInstance {
-    let instance = machine.driver.start(server(machine, app)).await.unwrap();
-    let address = (instance.private_address.unwrap(), 80);
-    let listens = async {
-        while TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(2 * LONG, listens).await.expect("the web server listens");
+    let mut spec = machine.web_server();
+    spec.labels.app = app;
+    let instance = machine.driver.start(spec).await.unwrap();
+    connect((instance.private_address.unwrap(), 80).into()).await;
     instance
 }
 
@@ -118,7 +107,7 @@ async fn names_are_asked_for_at_the_router_address() {
             stream.write_all(b"a name server\n").await.unwrap();
         }
     });
-    let script = "grep -v search /etc/resolv.conf; timeout 2 nc 169.254.1.1 53 </dev/null";
+    let script = "grep -v search /etc/resolv.conf; timeout 60 nc 169.254.1.1 53 </dev/null";
     let (_, log) = machine.output_of(machine.script(script)).await;
     assert_eq!(log, ["nameserver 169.254.1.1", "options timeout:1 attempts:5", "a name server"]);
     // Whose address it is, for the name server; gone with the instance.
