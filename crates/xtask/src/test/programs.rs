@@ -2,13 +2,13 @@
 //! run side by side.
 
 use super::MINUTE;
-use crate::run::{Outcome, errors_shown};
+use crate::run::{Outcome, errors_shown, shown};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// One test program.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// Package and target: `windlass-api doors`.
     pub name: String,
@@ -53,11 +53,22 @@ type Run = fn(&str, &[&str], Duration) -> Outcome;
 
 impl Program {
     pub fn run(&self, run: Run, threads: usize, limit: Duration) -> Outcome {
+        self.run_with(run, threads, &[], limit)
+    }
+
+    /// Runs one of its tests, with nothing beside it.
+    pub fn run_one(&self, test: &str, limit: Duration) -> Outcome {
+        self.run_with(shown, 1, &["--exact", test], limit)
+    }
+
+    fn run_with(&self, run: Run, threads: usize, more: &[&str], limit: Duration) -> Outcome {
         let folder = self.folder.display().to_string();
         let manifest = format!("CARGO_MANIFEST_DIR={folder}");
         let threads = format!("RUST_TEST_THREADS={threads}");
         let path = self.path.display().to_string();
-        run("env", &["-C", &folder, &manifest, &threads, &path], limit)
+        let mut arguments = vec!["-C", &folder, &manifest, &threads, &path];
+        arguments.extend(more);
+        run("env", &arguments, limit)
     }
 }
 

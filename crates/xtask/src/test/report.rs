@@ -14,6 +14,8 @@ pub struct Report {
     failed: u64,
     skipped: u64,
     failures: Vec<Failure>,
+    /// Tests that failed beside others and passed alone.
+    unsteady: Vec<Failure>,
     skips: Vec<String>,
 }
 
@@ -21,9 +23,52 @@ pub struct Report {
 struct Failure {
     name: String,
     said: Vec<String>,
+    /// Of a test in a program: which.
+    test: Option<(String, String)>,
+}
+
+impl Failure {
+    fn print(&self) {
+        println!("\n---- {} ----", self.name);
+        self.said.iter().take(LINES).for_each(|line| println!("{line}"));
+    }
 }
 
 impl Report {
+    /// Returns that of one run of a program.
+    pub fn of(program: &str, outcome: &Outcome) -> Self {
+        let mut report = Self::default();
+        report.program(program, outcome);
+        report
+    }
+
+    /// Whether tests ran, and each of them passed.
+    pub fn has_only_passed(&self) -> bool {
+        self.passed > 0 && self.failed == 0 && self.skipped == 0
+    }
+
+    /// Returns how much failed: steps as well as tests.
+    pub fn failed(&self) -> usize {
+        usize::try_from(self.failed).unwrap_or(usize::MAX)
+    }
+
+    /// Returns program and name of each test that failed.
+    pub fn failed_tests(&self) -> Vec<(String, String)> {
+        self.failures.iter().filter_map(|failure| failure.test.clone()).collect()
+    }
+
+    /// Takes a test that failed for one that is unsteady: it has passed when nothing ran beside it.
+    pub fn passed_alone(&mut self, program: &str, test: &str) {
+        let is_it = |failure: &mut Failure| {
+            failure.test.as_ref().is_some_and(|(of, name)| of == program && name == test)
+        };
+        let passed: Vec<_> = self.failures.extract_if(.., is_it).collect();
+        let number = u64::try_from(passed.len()).unwrap_or_default();
+        self.failed = self.failed.saturating_sub(number);
+        self.passed += number;
+        self.unsteady.extend(passed);
+    }
+
     /// Counts a step as one test.
     pub fn step(&mut self, name: &str, outcome: &Outcome) {
         match outcome.success {
@@ -37,7 +82,7 @@ impl Report {
         self.failed += 1;
         let from = outcome.lines.len().saturating_sub(LAST_LINES);
         let said = outcome.lines[from..].to_vec();
-        self.failures.push(Failure { name: name.to_owned(), said });
+        self.failures.push(Failure { name: name.to_owned(), said, test: None });
     }
 
     /// Notes that tests will be skipped, and why.
@@ -75,10 +120,7 @@ impl Report {
         if !outcome.success && self.failed == failed {
             self.fail(name, outcome);
         }
-        self.failures.extend(failures(&outcome.lines).into_iter().map(|failure| Failure {
-            name: format!("{name}: {}", failure.name),
-            said: failure.said,
-        }));
+        self.failures.extend(failures(name, &outcome.lines));
     }
 
     /// Says everything that matters again; the sums are the last line. Returns whether all is well.
@@ -87,12 +129,14 @@ impl Report {
             println!("\nskipped:");
             self.skips.iter().for_each(|skip| println!("  {skip}"));
         }
+        if !self.unsteady.is_empty() {
+            println!("\nunsteady: failed beside others, passed alone (counted as passed):");
+            self.unsteady.iter().for_each(|test| println!("  {}", test.name));
+            self.unsteady.iter().for_each(Failure::print);
+        }
         if !self.failures.is_empty() {
             println!("\nwhat failed, once more:");
-            for failure in &self.failures {
-                println!("\n---- {} ----", failure.name);
-                failure.said.iter().take(LINES).for_each(|line| println!("{line}"));
-            }
+            self.failures.iter().for_each(Failure::print);
             println!("\nfailed:");
             self.failures.iter().for_each(|failure| println!("  {}", failure.name));
         }
@@ -103,7 +147,7 @@ impl Report {
 
 /// Returns what a program's output says of each test that failed: the blocks that the standard test
 /// runner, and that of the containers, write before their sums.
-fn failures(lines: &[String]) -> Vec<Failure> {
+fn failures(program: &str, lines: &[String]) -> Vec<Failure> {
     let mut found: Vec<Failure> = Vec::new();
     let mut is_within = false;
     for line in lines {
@@ -111,7 +155,8 @@ fn failures(lines: &[String]) -> Vec<Failure> {
         let line = line.trim_end();
         let header = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
         if let Some(name) = header {
-            found.push(Failure { name: name.to_owned(), said: Vec::new() });
+            let test = Some((program.to_owned(), name.to_owned()));
+            found.push(Failure { name: format!("{program}: {name}"), said: Vec::new(), test });
             is_within = true;
         } else if line == "failures:" || line.starts_with("test result: ") || is_summary(line) {
             is_within = false;
@@ -121,7 +166,11 @@ fn failures(lines: &[String]) -> Vec<Failure> {
     }
     // Shell scripts say it in a line, and go on.
     let said = lines.iter().filter_map(|line| line.strip_prefix("FAILED: "));
-    found.extend(said.map(|line| Failure { name: line.to_owned(), said: Vec::new() }));
+    found.extend(said.map(|line| Failure {
+        name: format!("{program}: {line}"),
+        said: Vec::new(),
+        test: None,
+    }));
     found
 }
 
@@ -193,5 +242,26 @@ mod tests {
             report.failures.iter().map(|f| (f.name.as_str(), f.said.join("|"))).collect();
         let expected = [("e2e: a::b", "panicked at x.rs:1"), ("e2e: c", "why|")];
         assert_eq!(found, expected.map(|(name, said)| (name, said.to_owned())));
+        assert_eq!(report.failed_tests().len(), 2);
+        report.passed_alone("e2e", "c");
+        report.passed_alone("another", "a::b");
+        assert_eq!((report.passed, report.failed, report.unsteady.len()), (4, 1, 1));
+        assert_eq!(report.failed_tests(), [("e2e".to_owned(), "a::b".to_owned())]);
+    }
+
+    #[test]
+    fn a_test_has_passed_alone_only_if_it_ran() {
+        let summary = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured";
+        let none = "test result: ok. 0 passed; 0 failed; 0 ignored; 211 filtered out";
+        let skipped = ["SKIPPED e2e::x: no network", summary];
+        for (success, lines, expected) in [
+            (true, &[summary][..], true),
+            (true, &[none][..], false),
+            (true, &skipped[..], false),
+            (false, &[summary][..], false),
+        ] {
+            let report = Report::of("e2e", &outcome(success, lines));
+            assert_eq!(report.has_only_passed(), expected, "{lines:?}");
+        }
     }
 }
