@@ -52,6 +52,22 @@ impl FromIterator<f64> for Samples {
     }
 }
 
+/// Does one round after another with all of them, in the other direction every second time:
+/// whatever drifts is in both.
+pub fn in_turns<T, E>(
+    rounds: usize,
+    all: &mut [T],
+    mut each: impl FnMut(&mut T) -> Result<(), E>,
+) -> Result<(), E> {
+    for round in 0..rounds {
+        match round % 2 {
+            0 => all.iter_mut().try_for_each(&mut each)?,
+            _ => all.iter_mut().rev().try_for_each(&mut each)?,
+        }
+    }
+    Ok(())
+}
+
 /// Says whether a figure reaches its goal.
 pub fn against_goal(what: &str, value: f64, goal: f64, unit: &str) {
     let verdict = if value <= goal { "reached" } else { "MISSED" };
@@ -60,7 +76,7 @@ pub fn against_goal(what: &str, value: f64, goal: f64, unit: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::Samples;
+    use super::{Samples, in_turns};
 
     #[test]
     fn percentiles_are_between_the_samples() {
@@ -72,5 +88,16 @@ mod tests {
         let doubled: Samples = [2.0, 1.0, 6.0].into_iter().collect();
         let single: Samples = [1.0, 1.0, 2.0].into_iter().collect();
         assert_eq!(doubled.ratios(&single).median(), 2.0);
+    }
+
+    #[test]
+    fn turns_change_direction() {
+        let mut order = String::new();
+        let each = |one: &mut char| {
+            order.push(*one);
+            Ok::<_, ()>(())
+        };
+        assert_eq!(in_turns(3, &mut ['a', 'b'], each), Ok(()));
+        assert_eq!(order, "abbaab");
     }
 }

@@ -1,7 +1,7 @@
 //! How long requests take at 70 % of what nginx can do.
 
 use super::super::Result;
-use super::super::numbers::{Samples, against_goal};
+use super::super::numbers::{Samples, against_goal, in_turns};
 use super::backend::get;
 use super::load::{Load, Pace};
 use super::peers::{HOST, Kind, Proxy};
@@ -33,14 +33,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         measured[reference].proxy.kind.name(),
         TIME.as_secs()
     );
-    for round in 0..ROUNDS {
-        // In the other direction every second time: whatever drifts is in both.
-        let mut order: Vec<&mut Measured> = measured.iter_mut().collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        order.into_iter().try_for_each(|one| one.round(rate))?;
-    }
+    in_turns(ROUNDS, &mut measured, |one| one.round(rate))?;
     print(&measured);
     Ok(())
 }

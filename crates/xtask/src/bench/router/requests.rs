@@ -1,7 +1,7 @@
 //! Processor time of a proxied request: HTTP/1.1, kept connections, small and medium answers.
 
 use super::super::Result;
-use super::super::numbers::Samples;
+use super::super::numbers::{Samples, against_goal, in_turns};
 use super::backend::{MEDIUM, SMALL, get};
 use super::load::{Load, Pace};
 use super::peers::{HOST, Kind, Proxy};
@@ -24,14 +24,7 @@ pub fn run(bench: &Bench) -> Result<()> {
             .into_iter()
             .map(|kind| Measured::start(bench, kind, path))
             .collect::<Result<Vec<_>>>()?;
-        for round in 0..ROUNDS {
-            // In the other direction every second time: whatever drifts is in both.
-            let mut order: Vec<&mut Measured> = measured.iter_mut().collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            order.into_iter().try_for_each(Measured::round)?;
-        }
+        in_turns(ROUNDS, &mut measured, Measured::round)?;
         print(&measured, size);
     }
     Ok(())
@@ -90,6 +83,6 @@ fn print(measured: &[Measured], size: usize) {
     }
     if let Some(nginx) = measured.iter().find(|theirs| theirs.proxy.kind == Kind::Nginx) {
         let ratio = ours.cpu.ratios(&nginx.cpu).median();
-        super::super::numbers::against_goal("  CPU, windlass ÷ nginx", ratio, GOAL, "");
+        against_goal("  CPU, windlass ÷ nginx", ratio, GOAL, "");
     }
 }
