@@ -1,8 +1,8 @@
 //! One SSH connection into an instance: whose key it is, and what it asks for.
 
 use super::{command, copy, forward};
-use crate::ssh::{Gone, close, in_background};
-use russh::keys::{HashAlg, PublicKey};
+use crate::ssh::{Gone, close, fingerprint, in_background};
+use russh::keys::PublicKey;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
@@ -50,7 +50,7 @@ impl ExecConnection {
     }
 
     fn session_of(&self, login: &str, key: &PublicKey) -> Option<ExecSession> {
-        self.platform.exec_session(login, &key.fingerprint(HashAlg::Sha256).to_string())
+        self.platform.exec_session(login, &fingerprint(key))
     }
 
     /// Returns what is to be started on a channel. The key is used up then.

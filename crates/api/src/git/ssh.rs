@@ -3,9 +3,9 @@
 use super::child::{GitChild, Mode};
 use super::command::GitCommand;
 use crate::convention::error::chain;
-use crate::ssh::{Gone, STANDARD_ERROR, close, in_background, say};
+use crate::ssh::{Gone, STANDARD_ERROR, close, fingerprint, in_background, say};
 use bytes::Bytes;
-use russh::keys::{HashAlg, PublicKey};
+use russh::keys::PublicKey;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
@@ -217,11 +217,6 @@ async fn run(
             Ok(1)
         }
     }
-}
-
-/// Returns `SHA256:…`, as keys are known by.
-fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint(HashAlg::Sha256).to_string()
 }
 
 /// Starts git, or says why not.

@@ -12,7 +12,7 @@ use crate::exec::ExecConnection;
 use crate::git::SshConnection;
 use crate::keepalive;
 use crate::serve::{CLOSING_LIMIT, after_failed_accept, turns_true};
-use russh::keys::PrivateKey;
+use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use russh::server::{Config, Handle, Handler, run_stream};
 use russh::{Disconnect, MethodKind, MethodSet, SshId};
 use std::future::Future;
@@ -47,6 +47,11 @@ pub enum SshError {
     DamagedHostKey { path: PathBuf, source: russh::keys::ssh_key::Error },
     #[error("a new SSH host key could not be made")]
     NewHostKey(#[source] russh::keys::ssh_key::Error),
+}
+
+/// Returns `SHA256:…`, as keys are known by.
+pub(crate) fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
 }
 
 /// Where SSH connections come in.

@@ -3,7 +3,7 @@
 
 use super::setup::Done;
 use super::uploads::SourceFile;
-use super::{GitOrigin, Session, download};
+use super::{Session, download};
 use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::{App, Build, User};
 use crate::{Platform, PlatformError, Result};
@@ -54,8 +54,7 @@ impl Platform {
         let origin = self.origin(&request.url)?;
         let job = self.begin_build(user, app, version.as_deref())?;
         let build = job.build.clone();
-        let session =
-            Session { user: user.clone(), app: app.clone(), origin: GitOrigin::default() };
+        let session = Session::without_git(user, app);
         let platform = self.clone();
         let work =
             async move { platform.deploy_archive(&session, &job, origin, version, checksum).await };

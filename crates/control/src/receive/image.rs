@@ -1,6 +1,6 @@
 //! Deploys of images from registries. They go on in the background, as builds of archives do.
 
-use super::{GitOrigin, Session};
+use super::Session;
 use crate::build::{BuildJob, BuildOutput, Timings};
 use crate::records::{App, Build, NewRelease, User};
 use crate::registry::ImageReference;
@@ -16,8 +16,7 @@ impl Platform {
         let reference = ImageReference::parse(reference)?;
         let job = self.begin_build(user, app, None)?;
         let build = job.build.clone();
-        let session =
-            Session { user: user.clone(), app: app.clone(), origin: GitOrigin::default() };
+        let session = Session::without_git(user, app);
         let platform = self.clone();
         tokio::spawn(async move { platform.deploy_image(&session, &job, &reference).await });
         Ok(build)

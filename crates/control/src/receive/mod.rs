@@ -89,6 +89,13 @@ pub(crate) struct Session {
     origin: GitOrigin,
 }
 
+impl Session {
+    /// Of one whose source comes by other ways than git's.
+    fn without_git(user: &User, app: &App) -> Self {
+        Self { user: user.clone(), app: app.clone(), origin: GitOrigin::default() }
+    }
+}
+
 pub(crate) struct Receiver {
     socket: PathBuf,
     sessions: Mutex<HashMap<String, Session>>,

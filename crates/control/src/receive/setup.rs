@@ -1,7 +1,7 @@
 //! Sources of apps that the platform sets up itself: what is built, and what came of it.
 
 use super::remote::SyncRequest;
-use super::{GitOrigin, Session, SourceRequest, git, repository};
+use super::{Session, SourceRequest, git, repository};
 use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::{App, User};
 use crate::release::{AfterDeploy, ScriptEnded};
@@ -66,8 +66,7 @@ impl Platform {
             }
             SetupSource::Commit { from, commit } => {
                 let job = self.begin_build(user, app, Some(&commit))?;
-                let session =
-                    Session { user: user.clone(), app: app.clone(), origin: GitOrigin::default() };
+                let session = Session::without_git(user, app);
                 let (platform, build) = (self.clone(), job.build.id);
                 let work = async move { platform.deploy_copy(&session, &job, from, &commit).await };
                 Ok((build, Box::pin(work)))

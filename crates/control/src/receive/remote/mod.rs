@@ -10,7 +10,7 @@ pub mod ssh;
 mod url;
 
 use super::setup::Done;
-use super::{GitOrigin, Session, repository};
+use super::{Session, repository};
 use crate::build::{BuildJob, BuildOutput, Source, Timings};
 use crate::records::{App, Build, GitCredential, GitSource, User};
 use crate::settings::Settings;
@@ -100,7 +100,7 @@ impl Platform {
         let build = Some(job.build.clone());
         let fetch = Fetch {
             platform: self.clone(),
-            session: Session { user: user.clone(), app: app.clone(), origin: GitOrigin::default() },
+            session: Session::without_git(user, app),
             url,
             wanted,
             access,
