@@ -16,8 +16,9 @@ use windlass_router::client::{ClientError, RouterClient};
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(10);
 /// Until a router that went away is looked for again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long a router may take from its start to its control socket.
-const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a router may take from its start to its control socket: on a machine that has just
+/// booted, its program comes from a slow disk that many others read.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where a server's router lives.
 #[derive(Clone, Debug)]

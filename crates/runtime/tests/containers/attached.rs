@@ -52,20 +52,18 @@ pub async fn read_until(attached: &mut Attached, part: &str) -> String {
 /// Interrupts a command of an interactive shell, which goes on, and ends the shell.
 pub async fn job_control(shell: &mut Attached) {
     let mut out = String::new();
-    // The terminal echoes what is typed: only the shell can say the answers. If Ctrl-C comes before
-    // the command runs, it comes at the prompt, which the shell outlives as well.
+    // The terminal echoes what is typed: only what is run can say the answers. Each is waited for.
+    // A moment before, Ctrl-C would reach the shell, which would then wait for the command; and the
+    // end of input would be read as a character, since the shell's prompt changes the terminal.
     let dialogue = [
-        ("echo at $((20+1))\n", Some("at 21")),
-        ("sleep 1000\n", None),
-        ("\x03", None),
-        ("echo still $((40+2))\n", Some("still 42")),
+        ("PS1=\"at $((20+1))> \"\n", "at 21> "),
+        ("sh -c 'echo runs $((30+1)); exec sleep 1000'\n", "runs 31"),
+        ("\x03", "at 21> "),
+        ("echo still $((40+2))\n", "still 42\r\nat 21> "),
     ];
     for (text, answer) in dialogue {
-        tokio::time::sleep(Duration::from_millis(200)).await;
         shell.input.send(AttachedInput::Stdin(Bytes::from(text))).await.unwrap();
-        if let Some(answer) = answer {
-            out += &read_until(shell, answer).await;
-        }
+        out += &read_until(shell, answer).await;
     }
     shell.input.send(AttachedInput::StdinClosed).await.unwrap();
     out += &collect(shell).await.0;

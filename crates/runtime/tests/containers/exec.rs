@@ -235,7 +235,9 @@ async fn a_client_that_goes_away_ends_all_of_it() {
 async fn what_it_leaves_behind_ends_with_it() {
     let machine = Machine::start().await;
     let id = waiting(&machine).await;
-    let (out, code) = output_of(&machine, &id, "setsid yes & sleep 0.1; exit 4").await;
+    let text = "mkfifo /tmp/runs; setsid sh -c 'echo y; echo > /tmp/runs; exec yes' & \
+        read _ < /tmp/runs; exit 4";
+    let (out, code) = output_of(&machine, &id, text).await;
     assert_eq!(code, 4);
     assert!(out.starts_with("y\n"));
     assert_eq!(processes(&machine, &id).1, Vec::<i32>::new());

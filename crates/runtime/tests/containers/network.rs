@@ -51,7 +51,8 @@ async fn instances_do_not_reach_each_other() {
     let (_, log) = machine.output_of(machine.script(&script)).await;
     assert!(log.iter().any(|l| l == "ended with 143"), "a dropped packet, not an answer: {log:?}");
     // Its own address works.
-    let spec = machine.script("(echo hi | nc -l -p 9 &); until nc 127.0.0.1 9 2>/dev/null; do sleep 0.1; done");
+    let spec = machine
+        .script("(echo hi | nc -l -p 9 &); until nc 127.0.0.1 9 2>/dev/null; do sleep 0.1; done");
     let (_, log) = machine.output_of(spec).await;
     assert_eq!(log, ["hi"]);
     machine.finish().await;

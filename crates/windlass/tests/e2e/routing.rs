@@ -99,7 +99,7 @@ fn a_stream_arrives_piece_by_piece() {
     let server = shared_server!();
     let app = TestApp::deployed(&server, "stream", &python());
     let mut connection = app.connect();
-    connection.send("GET", "/events?n=3&ms=700", &[], b"").unwrap();
+    connection.send("GET", "/events?n=3&ms=2000", &[], b"").unwrap();
     let started = Instant::now();
     assert_eq!(
         connection.receive_head().unwrap().header("content-type"),
