@@ -40,3 +40,39 @@ fn run_one(programs: &[Program], program: &str, test: &str) -> Option<Outcome> {
         Err(why) => Outcome { success: false, lines: vec![why] },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A program of which a run fails, but not that of the test `steady` alone.
+    fn program(folder: &std::path::Path) -> Program {
+        let path = folder.join("program");
+        let script = "#!/bin/sh\n[ \"$1 $2\" = '--exact steady' ] || exit 1\n\
+            echo 'test result: ok. 1 passed; 0 failed; 0 ignored; 7 filtered out'\n";
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Program { name: "p".to_owned(), path, folder: folder.to_owned() }
+    }
+
+    fn report_of(failed: &[&str]) -> Report {
+        let blocks = failed.iter().map(|name| format!("---- {name} stdout ----"));
+        let sum = format!("test result: FAILED. 3 passed; {} failed; 0 ignored", failed.len());
+        let lines = blocks.chain([sum]).collect();
+        Report::of("p", &Outcome { success: false, lines })
+    }
+
+    #[test]
+    fn what_fails_alone_too_has_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = [program(folder.path())];
+        let mut report = report_of(&["steady", "broken"]);
+        run(&programs, &mut report);
+        assert_eq!(report.failed_tests(), [("p".to_owned(), "broken".to_owned())]);
+        assert_eq!(report.failed(), 1);
+        let mut report = report_of(&["steady"; MOST + 1]);
+        run(&programs, &mut report);
+        assert_eq!(report.failed(), MOST + 1, "too many");
+    }
+}

@@ -46,10 +46,13 @@ pub fn install_packages() -> bool {
         return true;
     }
     println!("installing {}", missing.join(" "));
-    let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(&missing);
-    shown("apt-get", &["update", "--quiet"], 10 * MINUTE).success
-        && shown("apt-get", &arguments, 10 * MINUTE).success
+    let apt = |arguments: &[&str]| {
+        let all = [&["--quiet", "--option", "Acquire::Retries=3"], arguments].concat();
+        shown("apt-get", &all, 10 * MINUTE).success
+    };
+    apt(&["update"]) && apt(&arguments)
 }
 
 /// Brings what Debian has not, each if it is not there. Without it its tests are skipped and say so.

@@ -14,7 +14,7 @@ pub struct Program {
     pub name: String,
     pub path: PathBuf,
     /// The package's folder, in which it runs.
-    folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 /// Builds all of them, and what they run. The outcome's lines are cargo's errors.

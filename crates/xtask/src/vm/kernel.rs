@@ -51,7 +51,7 @@ fn download(directory: &Path, unpacked: &Path) -> Result<(), Failure> {
     let mut names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
     let name = names.next().ok_or_else(|| format!("apt knows no package {PACKAGE}"))?;
     println!("fetching {name}");
-    output_of("apt-get", &["download", name], directory)?;
+    output_of("apt-get", &["--option", "Acquire::Retries=3", "download", name], directory)?;
     let files = fs::read_dir(directory).map_err(failed("read", directory))?.flatten();
     let mut files = files.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let package = files.find(|file| file.starts_with(name) && file.ends_with(".deb"));
