@@ -13,6 +13,7 @@ use crate::volume::Volumes;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
@@ -54,6 +55,12 @@ pub trait Driver: Send + Sync + 'static {
     /// at once; `None` where it cannot be told.
     fn memory_used(&self, _id: &InstanceId) -> Option<u64> {
         None
+    }
+
+    /// Returns where the programs of an instance listen for TCP connections, as they see it; none
+    /// where it cannot be told.
+    fn listening(&self, _id: &InstanceId) -> Vec<SocketAddr> {
+        Vec::new()
     }
 
     /// Returns what the machine has for instances; `None` where something else decides what fits.

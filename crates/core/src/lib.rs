@@ -10,6 +10,7 @@ pub mod acme;
 pub mod admission;
 pub mod app_json;
 pub mod attempts;
+pub mod boot;
 pub mod certificate;
 pub mod challenges;
 pub mod checks;

@@ -54,7 +54,8 @@ pub(crate) enum Event {
     },
     StartFailed(String),
     Healthy,
-    BootTimedOut,
+    /// And what it did instead of answering at its port, where that can be seen.
+    BootTimedOut(Option<String>),
     /// A check before it counted as up failed, in words.
     CheckFailed(String),
     /// A readiness check has failed (with the problem), or passes again.

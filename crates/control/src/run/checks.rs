@@ -7,6 +7,7 @@ use crate::records::Release;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use windlass_core::boot::listens_instead;
 use windlass_core::checks::{Check, CheckKind, Streak, Turn};
 use windlass_core::ids::InstanceId;
 use windlass_core::names::ProcessType;
@@ -118,7 +119,8 @@ pub(super) async fn startup(
             Some(address) => {
                 let answered = answers(address, &checked.host);
                 if tokio::time::timeout(startup.boot_timeout, answered).await.is_err() {
-                    return Event::BootTimedOut;
+                    let listening = checked.driver.listening(&checked.id);
+                    return Event::BootTimedOut(listens_instead(&listening, address.port()));
                 }
             }
             None => tokio::time::sleep(startup.settle_time.unwrap_or_default()).await,

@@ -49,7 +49,7 @@ impl AppTask {
                 let slot = tracked.live.slot.clone();
                 self.log(&slot, &message);
             }
-            Event::BootTimedOut if starting => self.boot_timed_out(id),
+            Event::BootTimedOut(instead) if starting => self.boot_timed_out(id, instead),
             Event::Evicted(reason) if tracked.live.phase != Phase::Retiring => {
                 self.check_failed(id, reason);
             }
@@ -64,18 +64,21 @@ impl AppTask {
                 self.platform.app_tasks().owners().remove(id);
             }
             Event::Healthy
-            | Event::BootTimedOut
+            | Event::BootTimedOut(_)
             | Event::CheckFailed(_)
             | Event::Evicted(_)
             | Event::Exited(_) => {}
         }
     }
 
-    fn boot_timed_out(&mut self, id: &InstanceId) {
+    fn boot_timed_out(&mut self, id: &InstanceId, instead: Option<String>) {
         let seconds = self.platform.settings().boot_timeout.as_secs();
-        let reason = format!(
+        let mut reason = format!(
             "{BOOT_TIMEOUT} -> Web process failed to bind to $PORT within {seconds} seconds of launch"
         );
+        if let Some(instead) = instead {
+            reason += &format!("; {instead}");
+        }
         self.check_failed(id, reason);
     }
 

@@ -7,6 +7,7 @@ mod firewall;
 mod host_jobs;
 mod instances;
 mod launcher;
+mod listening;
 mod machine;
 mod prepare;
 mod private_network;
@@ -26,6 +27,7 @@ use async_trait::async_trait;
 use instances::{Instance, Instances, Phase};
 use launcher::{ShimProgram, read_report};
 use std::fs::{self, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -333,6 +335,11 @@ impl Driver for EmbeddedDriver {
 
     fn memory_used(&self, id: &InstanceId) -> Option<u64> {
         self.cgroup(id).memory_used()
+    }
+
+    fn listening(&self, id: &InstanceId) -> Vec<SocketAddr> {
+        let first = self.cgroup(id).processes().into_iter().next();
+        first.map(listening::of_process).unwrap_or_default()
     }
 
     fn machine(&self) -> Option<windlass_core::admission::Machine> {

@@ -59,6 +59,21 @@ fn a_first_deploy_that_never_listens_fails() {
 }
 
 #[test]
+fn an_app_that_listens_elsewhere_is_told_where() {
+    let server = shared_server!();
+    let app = TestApp::create(&server, "elsewhere");
+    let repository = Repository::of_example("python-stdlib");
+    let _ = repository.change("Procfile", "web: python3 -m http.server --bind 127.0.0.1 8000\n");
+    let said = app.push(&repository).failure();
+    let expected = "failed to bind to $PORT within 20 seconds of launch; it listens at \
+        127.0.0.1:8000 instead of 0.0.0.0:5000";
+    assert!(said.contains(expected), "{said}");
+    let _ = repository.change("Procfile", "web: python3 -m http.server --bind 127.0.0.1 $PORT\n");
+    let said = app.push(&repository).failure();
+    assert!(said.contains("of its own loopback, which nobody else reaches"), "{said}");
+}
+
+#[test]
 fn a_config_change_that_breaks_the_app_is_refused() {
     let server = shared_server!();
     let app = TestApp::deployed(&server, "badconfig", &python());
