@@ -231,17 +231,17 @@ impl DemoPlatform {
 
     /// Ends everything, removes everything, and returns what is left all the same.
     pub fn clean_up(&mut self) -> Vec<String> {
-        let mut left = Vec::new();
+        let (mut left, mut said) = (Vec::new(), Vec::new());
         if let Some(mut server) = self.server.take() {
             child::stop(&mut server, STOP_LIMIT);
         }
         // The server makes it before anything else.
         if self.config.run_directory().exists() {
             let teardown = self.role("teardown");
-            let said = |line: &str| left.push(format!("teardown: {line}"));
+            let note = |line: &str| said.push(format!("teardown said: {line}"));
             let never = Interrupt::never();
             if let Err(error) =
-                child::run("windlass teardown", teardown, TEARDOWN_LIMIT, &never, said)
+                child::run("windlass teardown", teardown, TEARDOWN_LIMIT, &never, note)
             {
                 left.push(error.to_string());
             }
@@ -259,6 +259,9 @@ impl DemoPlatform {
             let _ = std::fs::remove_dir(RUN_PARENT);
         }
         left.extend(leftovers::find(&self.config.name(), &[&self.directory, &run]));
+        if !left.is_empty() {
+            left.append(&mut said);
+        }
         left
     }
 }

@@ -16,6 +16,7 @@ mod containers;
 mod contract;
 mod cron;
 mod debian_languages;
+mod demo;
 mod deploys;
 mod exec;
 mod exec_ssh;
