@@ -16,6 +16,10 @@ use windlass_core::driver::{Attached, AttachedInput, AttachedOutput};
 use windlass_core::instance::Output;
 use windlass_wire::rendezvous::{END_OF_INPUT, GREETING, GREETING_PAUSE_MS, PROTOCOL};
 
+/// Clients throw away the whole first piece that they get: the greeting, and what has come with it
+/// by the time they read. Those without a terminal answer it with their input or its end; so long
+/// that is waited for before any output follows.
+const HEARD_LIMIT: Duration = Duration::from_secs(1);
 const SIGHUP: i32 = 1;
 /// How long the processes of a client that has left may take to end.
 const HANG_UP_GRACE: Duration = Duration::from_secs(10);
@@ -118,13 +122,19 @@ async fn exchange(
     let Attached { input, mut output, instance } = attached;
     let has_terminal = matches!(instance.spec.output, Output::Attached { terminal: Some(_) });
     let (reader, mut writer) = tokio::io::split(connection);
-    greet(&mut writer).await?;
-    let ended = Notify::new();
+    let client = Client::default();
     let hang_up = input.clone();
-    let receive = receive(reader, input, has_terminal, &ended);
+    let receive = receive(reader, input, has_terminal, &client);
     tokio::pin!(receive);
+    let send = async {
+        greet(&mut writer).await?;
+        if !has_terminal {
+            let _ = tokio::time::timeout(HEARD_LIMIT, client.has_heard.notified()).await;
+        }
+        send(&mut writer, &mut output).await
+    };
     tokio::select! {
-        result = send(&mut writer, &mut output) => result?,
+        result = send => result?,
         _ = &mut receive => {
             let _ = hang_up.send(AttachedInput::Signal(SIGHUP)).await;
             drop(hang_up);
@@ -135,7 +145,7 @@ async fn exchange(
     }
     let limit = if has_terminal { TERMINAL_FAREWELL } else { FAREWELL };
     tokio::select! {
-        () = ended.notified() => {}
+        () = client.has_ended.notified() => {}
         _ = &mut receive => {}
         () = tokio::time::sleep(limit) => {}
     }
@@ -145,21 +155,30 @@ async fn exchange(
     Ok(())
 }
 
-/// Passes input on until the client has left. `ended` is told when the client has sent the end of
-/// its input.
+/// What is known of the client by what it sends.
+#[derive(Default)]
+struct Client {
+    /// It has sent something, as those without a terminal do once they were greeted.
+    has_heard: Notify,
+    /// It has sent the end of its input.
+    has_ended: Notify,
+}
+
+/// Passes input on until the client has left.
 async fn receive(
     mut reader: impl AsyncRead + Unpin,
     input: mpsc::Sender<AttachedInput>,
     has_terminal: bool,
-    ended: &Notify,
+    client: &Client,
 ) -> io::Result<()> {
     let mut input = Some(input);
     let mut piece = Vec::with_capacity(PIECE);
     while reader.read_buf(&mut piece).await? > 0 {
         // In the middle it is some byte of what is sent.
         let is_end = piece.last() == Some(&END_OF_INPUT);
+        client.has_heard.notify_one();
         if is_end {
-            ended.notify_one();
+            client.has_ended.notify_one();
         }
         // A terminal knows by itself what the byte means.
         let data = if is_end && !has_terminal { &piece[..piece.len() - 1] } else { &piece[..] };

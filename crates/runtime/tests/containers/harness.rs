@@ -241,7 +241,13 @@ impl Machine {
     /// Ends everything and checks that the machine is as it was.
     pub async fn finish(self) {
         self.driver.shutdown_everything().await;
-        let left = leftovers(&self.config);
+        let deadline = Instant::now() + LIMIT;
+        // The shim of an instance that could not be started has said why and is just ending.
+        let mut left = leftovers(&self.config);
+        while !left.is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            left = leftovers(&self.config);
+        }
         assert!(left.is_empty(), "left behind: {left:#?}");
     }
 }
