@@ -25,6 +25,10 @@ const RESERVED_NAMES: &[&str] = &["api", "git", "registry", "dashboard", "www"];
 
 impl Platform {
     /// Makes an app with release v1, an empty repository and a route that says it is blank.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that nobody may have, and beyond [`limits::APPS_PER_USER`]; a name that
+    /// is taken.
     pub async fn create_app(&self, user: &User, name: Option<&str>) -> Result<App> {
         let name: AppName = match name {
             Some(name) => name.parse()?,
@@ -35,6 +39,7 @@ impl Platform {
                 "Name {name} is reserved for the platform itself."
             )));
         }
+        self.check_room_for_app(user)?;
         let now = now_ms();
         let app = App {
             id: AppId::random(),
@@ -71,6 +76,18 @@ impl Platform {
         self.refresh(&app).await?;
         self.follow_hosts().await;
         self.store().app(app.id)?.ok_or(PlatformError::NotFound { resource: "app" })
+    }
+
+    /// The server's owner may have as many as the machine bears.
+    fn check_room_for_app(&self, user: &User) -> Result<()> {
+        let is_owner = self.store().owner()?.is_some_and(|owner| owner.id == user.id);
+        if is_owner || self.store().number_of_apps(user.id)? < limits::APPS_PER_USER {
+            return Ok(());
+        }
+        let most = limits::APPS_PER_USER;
+        Err(PlatformError::Invalid(format!(
+            "You have {most} apps already: destroy one you do not need, or ask the server's owner to make this one."
+        )))
     }
 
     fn unused_name(&self) -> Result<AppName> {

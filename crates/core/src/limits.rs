@@ -53,6 +53,14 @@ pub const KEYS_PER_USER: usize = 100;
 /// nobody may take them all.
 pub const TEAMS_PER_USER: usize = 100;
 
+/// Apps of one user who is not the server's owner (ours; Heroku: 100 for most people). Each costs a
+/// repository, a certificate and a place in the router's table.
+pub const APPS_PER_USER: usize = 1_000;
+
+/// Tokens of one user beyond which they make no more by the API (ours). Logins go on making theirs:
+/// who has none left could revoke none.
+pub const TOKENS_PER_USER: usize = 1_000;
+
 /// Cron jobs of one app, those of app.json included.
 pub const CRON_JOBS_PER_APP: usize = 100;
 

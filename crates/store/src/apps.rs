@@ -94,6 +94,15 @@ impl Store {
         Ok(apps)
     }
 
+    /// Returns how many apps a user owns.
+    pub fn number_of_apps(&self, of: UserId) -> Result<usize> {
+        let connection = self.connection();
+        let mut statement =
+            connection.prepare_cached("SELECT COUNT(*) FROM apps WHERE owner = ?1")?;
+        let number: i64 = statement.query_row([of.to_string()], |row| row.get(0))?;
+        Ok(usize::try_from(number).unwrap_or_default())
+    }
+
     pub fn rename_app(&self, id: AppId, name: &AppName, now: u64) -> Result<()> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;

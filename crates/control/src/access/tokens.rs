@@ -6,6 +6,7 @@ use crate::records::{Token, USE_RESOLUTION, User};
 use crate::{Platform, PlatformError, Result};
 use windlass_core::access::{Scopes, Wants};
 use windlass_core::ids::{TokenId, UserId};
+use windlass_core::limits::TOKENS_PER_USER;
 
 /// What a token is told apart by, at most.
 const MAXIMUM_DESCRIPTION: usize = 200;
@@ -60,7 +61,8 @@ impl Platform {
     /// have a second factor. Returns it and its secret, which is not kept.
     ///
     /// # Errors
-    /// [`PlatformError::TwoFactor`] without a right code; a scope wider than that of `with`.
+    /// [`PlatformError::TwoFactor`] without a right code; a scope wider than that of `with`;
+    /// `Invalid` beyond [`TOKENS_PER_USER`].
     pub fn create_authorization(
         &self,
         user: &User,
@@ -73,6 +75,11 @@ impl Platform {
             return Err(PlatformError::Forbidden(message.to_owned()));
         }
         self.require_second_factor(user, code)?;
+        if self.authorizations(user)?.len() >= TOKENS_PER_USER {
+            return Err(PlatformError::Invalid(format!(
+                "You have {TOKENS_PER_USER} tokens already: revoke one you do not use."
+            )));
+        }
         self.issue_token(user.id, wanted)
     }
 
