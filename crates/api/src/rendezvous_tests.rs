@@ -36,6 +36,26 @@ async fn the_greeting_comes_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn output_waits_for_a_client_without_a_terminal_to_hear_the_greeting() {
+    let mut piece = [0; 64];
+    let (process, mut client, _serving) = start(None);
+    greeted(&mut client).await;
+    say(&process, "a line").await;
+    let early = tokio::time::timeout(HEARD_LIMIT / 2, client.read(&mut piece)).await;
+    assert!(early.is_err(), "it may not have read the greeting yet");
+    client.write_all(b"\x04").await.unwrap();
+    let read = tokio::time::timeout(HEARD_LIMIT / 4, client.read(&mut piece)).await;
+    assert_eq!(&piece[..read.unwrap().unwrap()], b"a line");
+
+    // At a terminal nobody types anything before there is something to see.
+    let (process, mut client, _serving) = start(Some(TERMINAL));
+    greeted(&mut client).await;
+    say(&process, "$ ").await;
+    let read = tokio::time::timeout(HEARD_LIMIT / 2, client.read(&mut piece)).await;
+    assert_eq!(&piece[..read.unwrap().unwrap()], b"$ ");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_byte_of_piped_input_ends_it_and_the_connection_waits_for_it() {
     let (mut process, mut client, serving) = start(None);
     greeted(&mut client).await;
